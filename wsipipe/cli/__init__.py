@@ -1,0 +1,1 @@
+"""Command line: parse, call the pipeline, turn errors into exit codes."""

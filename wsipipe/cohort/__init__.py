@@ -1,0 +1,1 @@
+"""Slides as vectors of cell proportions, and their evaluation."""

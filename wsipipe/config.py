@@ -1,0 +1,276 @@
+"""Recipes: one frozen dataclass a stage, every default once. TOML in, JSON out."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wsipipe.errors import RecipeError, UsageError
+
+
+def _number(default: float, low: float, high: float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _choice(default: str, *others: str) -> Any:
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+@dataclass(frozen=True)
+class WorkingConfig:
+    """Resolution at which nuclei are found."""
+
+    mpp: float = _number(0.5, 0.1, 2.0)
+    """Microns per pixel of the working grid."""
+
+
+@dataclass(frozen=True)
+class TilingConfig:
+    """How the work is cut up. Changes speed and memory, never a result."""
+
+    tile_px: int = _number(1024, 128, 1 << 20)
+    """Side of a tile's core on the working grid, pixels."""
+
+
+@dataclass(frozen=True)
+class TissueConfig:
+    """Where tissue is searched and what counts as tissue."""
+
+    mpp: float = _number(8.0, 1.0, 64.0)
+    """Microns per pixel of the overview that the tissue mask is made from."""
+    min_od: float = _number(0.06, 0.0, 1.0)
+    """Lowest mean optical density above the glass that can be tissue; the slide's own threshold is clipped to it."""
+    max_od: float = _number(0.12, 0.0, 1.0)
+    """Highest value that the slide's own threshold may take, so that pale tissue beside dark tissue is kept."""
+    min_area_um2: float = _number(10_000.0, 0.0, 1e9)
+    """Smaller pieces are dirt (pieces of a slide smaller than ten times this are kept)."""
+    max_hole_um2: float = _number(50_000.0, 0.0, 1e9)
+    """Smaller holes in tissue are tissue."""
+
+
+@dataclass(frozen=True)
+class StainConfig:
+    """Stain normalization and deconvolution."""
+
+    method: str = _choice("macenko", "reinhard", "none")
+    """Normalization towards the packaged reference stain."""
+    sample_blocks: int = _number(64, 1, 4096)
+    """Blocks of 256 x 256 working pixels, spread evenly over the tissue, that the profile is fitted on."""
+    min_od: float = _number(0.15, 0.0, 1.0)
+    """Pixels with less optical density in any channel are glass and do not enter a Macenko fit (beta)."""
+    angle_percentile: float = _number(1.0, 0.0, 49.0)
+    """Macenko's alpha: percentile of the angles that become the stain vectors."""
+
+
+@dataclass(frozen=True)
+class NucleiConfig:
+    """Threshold, clean and split nuclei."""
+
+    threshold_scale: float = _number(1.0, 0.1, 10.0)
+    """Factor on the slide's own haematoxylin threshold."""
+    smooth_um: float = _number(0.5, 0.0, 5.0)
+    """Gaussian sigma applied to the haematoxylin image before it is thresholded."""
+    background_um: float = _number(12.0, 0.0, 100.0)
+    """Radius of the neighbourhood whose mean haematoxylin a nucleus must exceed; 0 switches this off."""
+    contrast_od: float = _number(0.05, 0.0, 2.0)
+    """How much it must exceed it by."""
+    open_um: float = _number(0.75, 0.0, 5.0)
+    """Radius of the opening that removes threads and specks."""
+    max_hole_um2: float = _number(12.0, 0.0, 1000.0)
+    """Smaller holes are filled."""
+    seed_smooth_um: float = _number(0.75, 0.0, 5.0)
+    """Gaussian sigma applied to the distance map before clumps are split."""
+    seed_distance_um: float = _number(2.0, 0.0, 20.0)
+    """Two nuclei of one clump have centres at least this far apart."""
+    min_area_um2: float = _number(12.0, 0.0, 1000.0)
+    """Smaller objects are dropped."""
+    max_area_um2: float = _number(400.0, 1.0, 10_000.0)
+    """Larger objects are dropped and counted."""
+    max_extent_um: float = _number(30.0, 5.0, 100.0)
+    """Objects whose bounding box is longer are dropped and counted; the halo is made from this."""
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """Patch around one nucleus, the networks' input."""
+
+    size_px: int = _number(32, 8, 256)
+    """Side of a patch, pixels."""
+    mpp: float = _number(0.5, 0.1, 2.0)
+    """Microns per patch pixel."""
+    surroundings: bool = True
+    """Keep what lies around the nucleus; false puts the nucleus on white and scales larger ones down (the paper)."""
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Networks and training: WGAN-GP with an InfoGAN head (Hu et al., JBHI 2019)."""
+
+    classes: int = _number(5, 2, 64)
+    """Number of cell classes k."""
+    noise_dim: int = _number(32, 1, 1024)
+    """Length of z ~ N(0, I)."""
+    channels: int = _number(128, 4, 512)
+    """Channels of every block."""
+    batch: int = _number(10, 2, 4096)
+    """Cells a step."""
+    steps: int = _number(10_000, 1, 10_000_000)
+    """Generator steps."""
+    critic_steps: int = _number(5, 1, 100)
+    """Critic steps per generator step."""
+    learning_rate: float = _number(1e-4, 1e-7, 1.0)
+    """Adam's, for every network."""
+    beta1: float = _number(0.5, 0.0, 0.999)
+    """Adam's."""
+    beta2: float = _number(0.9, 0.0, 0.9999)
+    """Adam's."""
+    lambda_gradient: float = _number(10.0, 0.0, 1000.0)
+    """Weight of the gradient penalty."""
+    lambda_info: float = _number(1.0, 0.0, 1000.0)
+    """Weight of the mutual-information bound."""
+    lambda_real: float = _number(0.0, 0.0, 1000.0)
+    """Weight of the mutual information between Q's answers to two views of one real cell; 0 is the paper."""
+    augment: str = _choice("flips", "dihedral")
+    """Random transforms of real cells: the paper's flips, or flips and quarter turns with stain jitter."""
+    max_cells: int = _number(50_000, 10, 100_000_000)
+    """Cells drawn for training, evenly from all slides."""
+
+
+@dataclass(frozen=True)
+class ProportionsConfig:
+    """From labels to one row per slide."""
+
+    min_cells: int = _number(100, 0, 1_000_000)
+    """Slides with fewer cells are flagged `few_cells`."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All stage parameters of a run."""
+
+    name: str = "default"
+    working: WorkingConfig = WorkingConfig()
+    tiling: TilingConfig = TilingConfig()
+    tissue: TissueConfig = TissueConfig()
+    stain: StainConfig = StainConfig()
+    nuclei: NucleiConfig = NucleiConfig()
+    patches: PatchConfig = PatchConfig()
+    gan: GanConfig = GanConfig()
+    proportions: ProportionsConfig = ProportionsConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, as `parse_recipe` takes them."""
+        return dataclasses.asdict(self)
+
+    def segment_dict(self) -> dict[str, Any]:
+        """What the cell store depends on: everything up to the patches but the tiling, which changes no result."""
+        whole = self.to_dict()
+        return {stage: whole[stage] for stage in ("working", "tissue", "stain", "nuclei", "patches")}
+
+
+def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
+    """Build a recipe from nested plain values.
+
+    Raises
+    ------
+    RecipeError
+        Listing every unknown key, wrong type and value out of range at once.
+    """
+    faults: list[str] = []
+    recipe = _parse(Recipe, data, "", faults)
+    if faults:
+        raise RecipeError("; ".join(faults), "correct the recipe", source)
+    return typing.cast("Recipe", recipe)
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Load a packed recipe by name, or a TOML file by path.
+
+    Raises
+    ------
+    UsageError
+        If there is no such recipe or file, or it is not TOML.
+    RecipeError
+        If its contents are not a recipe.
+    """
+    packed = packed_recipes()
+    path = packed.get(name_or_file, Path(name_or_file))
+    if not path.is_file():
+        raise UsageError(
+            f"no recipe of that name or path; packed ones: {', '.join(sorted(packed))}",
+            "name one of them or a .toml file",
+            f"--recipe {name_or_file}",
+        )
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not a TOML file ({error})", "correct the file", str(path)) from error
+    return parse_recipe({"name": path.stem, **data}, path.name)
+
+
+def packed_recipes() -> dict[str, Path]:
+    """Name and file of every recipe that comes with the package."""
+    package = Path(__file__).parent
+    folder = package / "pipelines"
+    if not folder.is_dir():  # a source checkout keeps them beside the package
+        folder = package.parent / "pipelines"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def config_hash(values: dict[str, Any]) -> str:
+    """16 hex digits that name these plain values."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], where: str = "") -> list[str]:
+    """Sentences naming each value that differs between two nested dicts of plain values."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{where}{key}.")
+        elif a != b:
+            found.append(f"{where}{key} was {a}, is {b}")
+    return found
+
+
+def _parse(cls: type, data: Any, where: str, faults: list[str]) -> Any:
+    if not isinstance(data, dict):
+        faults.append(f"{where.rstrip('.') or 'recipe'} must be a table, not {data!r}")
+        return cls()
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    faults += [f"unknown key {where}{key}" for key in data if key not in fields]
+    values: dict[str, Any] = {}
+    for name, f in fields.items():
+        if name not in data:
+            continue
+        if dataclasses.is_dataclass(hints[name]):
+            values[name] = _parse(typing.cast("type", hints[name]), data[name], f"{where}{name}.", faults)
+        else:
+            _check(data[name], hints[name], f.metadata, f"{where}{name}", faults)
+            values[name] = float(data[name]) if hints[name] is float and _is_number(data[name]) else data[name]
+    return cls(**values)
+
+
+def _check(
+    value: Any, hint: type, limits: types.MappingProxyType[Any, Any], where: str, faults: list[str]
+) -> None:
+    fits = _is_number(value) if hint is float else type(value) is hint
+    if not fits:
+        faults.append(f"{where} must be {hint.__name__}, not {value!r}")
+    elif "choices" in limits and value not in limits["choices"]:
+        faults.append(f"{where} must be one of {', '.join(limits['choices'])}, not {value!r}")
+    elif "low" in limits and not limits["low"] <= value <= limits["high"]:
+        faults.append(f"{where} must be between {limits['low']:g} and {limits['high']:g}, not {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

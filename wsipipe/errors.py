@@ -1,0 +1,76 @@
+"""Every error the pipeline raises on purpose: what happened, and what to do about it."""
+
+
+class WsipipeError(Exception):
+    """Base of all deliberate errors; prints as one line.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, with the value and the limit.
+    remedy : str
+        What the user can do.
+    subject : str
+        The slide, file or option concerned; a slide's errors get its slide_id from the pipeline.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str, subject: str = "") -> None:
+        super().__init__(what, remedy, subject)
+        self.what = _one_line(what)
+        self.remedy = _one_line(remedy)
+        self.subject = _one_line(subject)
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.subject, self.what, self.remedy) if part)
+
+
+class UsageError(WsipipeError, ValueError):
+    """The call cannot be carried out as given (exit code 2)."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe has unknown keys, wrong types or values out of range; all faults in one error."""
+
+
+class OutputMismatchError(UsageError):
+    """The output folder was made with another recipe or model."""
+
+
+class SlideError(WsipipeError):
+    """This slide cannot be processed; other slides can."""
+
+
+class UnreadableSlideError(SlideError, OSError):
+    """The file is missing, damaged, or of a format that no reader opens."""
+
+
+class ResolutionError(SlideError, ValueError):
+    """Microns per pixel are missing, implausible, or too coarse for the recipe."""
+
+
+class NotBrightfieldError(SlideError):
+    """The slide has a dark background, as fluorescence slides have."""
+
+
+class NoTissueError(SlideError):
+    """Nothing on the slide looks like stained tissue."""
+
+
+class StoreError(WsipipeError):
+    """A cell store is missing, unfinished, damaged, or of an unknown format version."""
+
+
+class ModelError(WsipipeError):
+    """A model file cannot be loaded, or does not fit the store."""
+
+
+class TrainingError(WsipipeError):
+    """A model cannot be trained on what is there."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(str(text).split())

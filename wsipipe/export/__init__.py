@@ -1,0 +1,1 @@
+"""Tables, GeoJSON and pages for other programs and for people."""

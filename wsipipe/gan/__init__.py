@@ -1,0 +1,1 @@
+"""The networks: generator, critic and class head (the only torch)."""

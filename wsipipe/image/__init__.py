@@ -1,0 +1,1 @@
+"""Image stages: pure functions of arrays and a config dataclass."""

@@ -1,0 +1,1 @@
+"""Files: slides become arrays in slide.py, rows become bytes in store.py."""

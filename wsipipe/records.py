@@ -1,0 +1,267 @@
+"""The records that travel between stages: frozen, validated where they are made, no I/O."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Box(NamedTuple):
+    """A rectangle of whole pixels: x to the right, y down; (x, y) is the top-left pixel."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """First column right of the box."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        """First row below the box."""
+        return self.y + self.height
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a pyramid; `downsample` is level-0 pixels per pixel of this level."""
+
+    width_px: int
+    height_px: int
+    downsample: float
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What is known of a slide before its pixels are read; nothing here identifies a patient.
+
+    Attributes
+    ----------
+    slide_id : str
+        Name of the slide in every output.
+    reader : str
+        "openslide", "tiffslide" or "image".
+    vendor : str
+        Scanner vendor as the reader names it, or "unknown".
+    mpp : float
+        True microns per pixel of level 0.
+    mpp_source : str
+        "cohort table", "--mpp" or "metadata".
+    objective_power : float or None
+        Objective magnification, where stated.
+    levels : tuple of Level
+        Finest first; `levels[0]` is level 0.
+    bounds : Box
+        Level-0 rectangle that holds the scanned area (`openslide.bounds-*`, else the whole slide).
+    has_bounds : bool
+        Whether the slide states bounds (viewers such as QuPath then crop to them).
+    fingerprint : str
+        Hash of the file's size, time, head and tail.
+    warnings : tuple of str
+        Things the user should know, one sentence each.
+    """
+
+    slide_id: str
+    reader: str
+    vendor: str
+    mpp: float
+    mpp_source: str
+    objective_power: float | None
+    levels: tuple[Level, ...]
+    bounds: Box
+    has_bounds: bool
+    fingerprint: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def width_px(self) -> int:
+        """Width of level 0."""
+        return self.levels[0].width_px
+
+    @property
+    def height_px(self) -> int:
+        """Height of level 0."""
+        return self.levels[0].height_px
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A pixel grid over the whole slide, anchored at level-0 (0, 0).
+
+    Attributes
+    ----------
+    mpp : float
+        True microns per grid pixel.
+    level : int
+        Level the pixels are read from.
+    level_downsample : float
+        Level-0 pixels per pixel of that level.
+    scale : float
+        Pixels of that level per grid pixel; 1 when the level is used as it is.
+    width_px, height_px : int
+        Size of the grid.
+    """
+
+    mpp: float
+    level: int
+    level_downsample: float
+    scale: float
+    width_px: int
+    height_px: int
+
+    @property
+    def downsample(self) -> float:
+        """Level-0 pixels per grid pixel."""
+        return self.level_downsample * self.scale
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One unit of work on a grid: owns the nuclei whose centre is in `core`, sees `view` (core plus halo)."""
+
+    index: int
+    core: Box
+    view: Box
+
+
+@dataclass(frozen=True)
+class StainProfile:
+    """Colour of one slide, fitted once on sampled tissue and used for every tile.
+
+    Attributes
+    ----------
+    method : str
+        Normalization this profile is for: "macenko", "reinhard" or "none".
+    white : tuple of 3 float
+        RGB of clear glass; optical density is measured against it.
+    vectors : tuple of 2 tuples of 3 float
+        Unit optical-density RGB vectors: haematoxylin, eosin.
+    max_od : tuple of 2 float
+        99th percentile of the stain concentrations (haematoxylin, eosin) over the sample.
+    lab_mean, lab_std : tuple of 3 float
+        Mean and standard deviation in Ruderman's l-alpha-beta space (Reinhard 2001).
+    threshold : float
+        Slide-level haematoxylin threshold for nuclei, optical density.
+    fallback : str
+        Empty, or why reference vectors stand in for fitted ones.
+    """
+
+    method: str
+    white: tuple[float, float, float]
+    vectors: tuple[tuple[float, float, float], tuple[float, float, float]]
+    max_od: tuple[float, float]
+    lab_mean: tuple[float, float, float]
+    lab_std: tuple[float, float, float]
+    threshold: float = float("nan")
+    fallback: str = ""
+
+
+def _column(dtype: str, shape: tuple[int, ...] = ()) -> Any:
+    return dataclasses.field(metadata={"dtype": dtype, "shape": shape})
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Nuclei of a tile or a slide: row i of every array is one nucleus. Field names are those of the store.
+
+    Attributes
+    ----------
+    x_px, y_px : float64, (n,)
+        Centre in level-0 pixels, rounded to 2 decimals; the top-left pixel covers [0, 1) x [0, 1).
+    area_um2, perimeter_um : float32, (n,)
+        Area and length of the outline.
+    eccentricity, solidity : float32, (n,)
+        Of the ellipse with the same second moments; area over convex area. Both in [0, 1].
+    h_od_mean, h_od_std, e_od_mean, e_od_std : float32, (n,)
+        Haematoxylin and eosin optical density inside the nucleus.
+    bbox_px : int32, (n, 4)
+        Left, top, right, bottom in level-0 pixels (right and bottom exclusive).
+    patches : uint8, (n, size, size, 3)
+        RGB patch around the nucleus, stain-normalized, at the recipe's patch mpp.
+    contour_offset : int64, (n + 1,)
+        Contour of row i is `contour_xy[contour_offset[i] : contour_offset[i + 1]]`.
+    contour_xy : float32, (m, 2)
+        Outline vertices in level-0 pixels, open rings (first point not repeated).
+    """
+
+    x_px: NDArray[np.float64] = _column("f8")
+    y_px: NDArray[np.float64] = _column("f8")
+    area_um2: NDArray[np.float32] = _column("f4")
+    perimeter_um: NDArray[np.float32] = _column("f4")
+    eccentricity: NDArray[np.float32] = _column("f4")
+    solidity: NDArray[np.float32] = _column("f4")
+    h_od_mean: NDArray[np.float32] = _column("f4")
+    h_od_std: NDArray[np.float32] = _column("f4")
+    e_od_mean: NDArray[np.float32] = _column("f4")
+    e_od_std: NDArray[np.float32] = _column("f4")
+    bbox_px: NDArray[np.int32] = _column("i4", (4,))
+    patches: NDArray[np.uint8] = _column("u1", (-1, -1, 3))
+    contour_offset: NDArray[np.int64] = _column("i8")
+    contour_xy: NDArray[np.float32] = _column("f4", (2,))
+
+    def __post_init__(self) -> None:
+        n = len(self.x_px)
+        for field in dataclasses.fields(self):
+            array, wanted = getattr(self, field.name), field.metadata
+            rows = {"contour_offset": n + 1, "contour_xy": int(self.contour_offset[-1])}.get(field.name, n)
+            shape_ok = array.ndim == 1 + len(wanted["shape"]) and all(
+                want in (-1, have) for want, have in zip(wanted["shape"], array.shape[1:], strict=True)
+            )
+            if array.dtype != np.dtype(wanted["dtype"]) or not shape_ok or len(array) != rows:
+                msg = f"Cells.{field.name}: {array.dtype}{array.shape}, wanted {wanted['dtype']} with {rows} rows"
+                raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.x_px)
+
+    @classmethod
+    def empty(cls, patch_px: int) -> Self:
+        """No cells, with patches of `patch_px` pixels a side."""
+        arrays = {
+            f.name: np.zeros((0, *(patch_px if s == -1 else s for s in f.metadata["shape"])), f.metadata["dtype"])
+            for f in dataclasses.fields(cls)
+        }
+        return cls(**{**arrays, "contour_offset": np.zeros(1, np.int64)})
+
+    @classmethod
+    def concatenate(cls, parts: list["Cells"]) -> "Cells":
+        """All rows of `parts` (at least one), in their order."""
+        arrays = {
+            f.name: np.concatenate([getattr(p, f.name) for p in parts])
+            for f in dataclasses.fields(cls)
+            if f.name != "contour_offset"
+        }
+        lengths = np.concatenate([np.diff(p.contour_offset) for p in parts])
+        return cls(**arrays, contour_offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Cells":
+        """The given rows, in the given order."""
+        index = np.flatnonzero(rows) if rows.dtype == bool else np.asarray(rows, np.intp)
+        lengths = np.diff(self.contour_offset)[index]
+        offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        vertex = np.repeat(self.contour_offset[index] - offset[:-1], lengths) + np.arange(offset[-1])
+        arrays = {
+            f.name: getattr(self, f.name)[index]
+            for f in dataclasses.fields(self)
+            if f.name not in ("contour_offset", "contour_xy")
+        }
+        return Cells(**arrays, contour_offset=offset, contour_xy=self.contour_xy[vertex])
+
+    def order(self) -> NDArray[np.intp]:
+        """Row order of every output: by y_px, then x_px; area and box settle what is left."""
+        left, top, right, bottom = self.bbox_px.T
+        return np.lexsort((bottom, right, top, left, self.area_um2, self.x_px, self.y_px))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes of the cells of one store under one model; row i belongs to cell_id i."""
+
+    model_hash: str
+    classes: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
