@@ -1,0 +1,169 @@
+import dataclasses
+import json
+import warnings
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wsipipe.errors import StoreError
+from wsipipe.io import store as store_module
+from wsipipe.io.spool import Spool
+from wsipipe.io.store import CellStore, write_store
+from wsipipe.records import Cells, Labels
+
+PATCH = 8
+SLIDE = {"slide": {"slide_id": "s"}}
+
+
+def make_cells(n: int, seed: int = 0) -> Cells:
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(3, 9, n)
+    fields: dict[str, NDArray[np.generic]] = {}
+    for f in dataclasses.fields(Cells):
+        shape = tuple(PATCH if s == -1 else s for s in f.metadata["shape"])
+        rows = int(lengths.sum()) if f.name == "contour_xy" else n
+        fields[f.name] = rng.integers(0, 200, (rows, *shape)).astype(f.metadata["dtype"])
+    fields["contour_offset"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Cells(**fields)  # type: ignore[arg-type]
+
+
+def assert_same(a: Cells, b: Cells) -> None:
+    for f in dataclasses.fields(Cells):
+        np.testing.assert_array_equal(getattr(a, f.name), getattr(b, f.name), f.name)
+
+
+def ordered(cells: Cells) -> Cells:
+    return cells.take(cells.order())
+
+
+def read_all(store: CellStore, rows: int = 7) -> Cells:
+    return Cells.concatenate([cells for _, cells in store.chunks(rows)])
+
+
+@pytest.mark.parametrize("shard", [16, 64])
+def test_store_round_trip_over_several_shards(tmp_path, monkeypatch, shard):
+    monkeypatch.setattr(store_module, "ROWS_PER_SHARD", shard)
+    monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 8)
+    monkeypatch.setattr(store_module, "_SCALARS_PER_SHARD", 32)
+    cells = ordered(make_cells(50))
+    chunks = [cells.take(np.arange(i, min(i + shard, 50))) for i in range(0, 50, shard)]
+    write_store(tmp_path / "cells.zarr", chunks, 50, PATCH, {"tissue": np.eye(3, dtype=bool)}, SLIDE)
+    store = CellStore(tmp_path / "cells.zarr")
+    assert len(store) == 50
+    assert_same(read_all(store), cells)
+    np.testing.assert_array_equal(store.array("tissue")[:], np.eye(3, dtype=bool))
+    assert not (tmp_path / ".cells.zarr.partial").exists()
+
+
+def test_a_store_without_cells_is_a_store(tmp_path):
+    write_store(tmp_path / "cells.zarr", [], 0, PATCH, {}, SLIDE)
+    store = CellStore(tmp_path / "cells.zarr")
+    assert len(store) == 0
+    assert len(store.rows(0, 0)) == 0
+    assert store.sample_patches(5, np.random.default_rng(0)).shape == (0, PATCH, PATCH, 3)
+    store.write_labels(Labels("abc", np.zeros(0, np.uint8), np.zeros(0, np.float32)))
+    assert len(store.labels("abc").classes) == 0
+
+
+def test_a_million_cells_are_tens_of_files(tmp_path):
+    rows = 2 * store_module.ROWS_PER_SHARD
+    group = store_module.zarr.create_group(tmp_path / "g")
+    for f in dataclasses.fields(Cells):
+        array = store_module._make(group, f, rows, 4)
+        if f.name == "patches":
+            array[:] = np.zeros((rows, 4, 4, 3), np.uint8) + 1
+            shards = [p for p in (tmp_path / "g" / "patches").rglob("*") if p.is_file() and p.name != "zarr.json"]
+            assert len(shards) == 2
+
+
+def test_unfinished_and_foreign_stores_are_refused(tmp_path):
+    with pytest.raises(StoreError, match="wsipipe segment"):
+        CellStore(tmp_path / "nothing.zarr")
+
+    def broken():
+        yield make_cells(3)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_store(tmp_path / "cells.zarr", broken(), 9, PATCH, {}, SLIDE)
+    assert not (tmp_path / "cells.zarr").exists()
+    write_store(tmp_path / "cells.zarr", [make_cells(3)], 3, PATCH, {}, SLIDE)
+    meta = tmp_path / "cells.zarr" / "zarr.json"
+    document = json.loads(meta.read_text())
+    document["attributes"]["format_version"] = 99
+    meta.write_text(json.dumps(document))
+    with pytest.raises(StoreError, match="version 99"):
+        CellStore(tmp_path / "cells.zarr")
+
+
+def test_damaged_chunk_is_never_read_as_good(tmp_path):
+    write_store(tmp_path / "cells.zarr", [ordered(make_cells(20))], 20, PATCH, {}, SLIDE)
+    shard = next(p for p in (tmp_path / "cells.zarr" / "patches" / "c").rglob("*") if p.is_file())
+    data = bytearray(shard.read_bytes())
+    data[40] ^= 0xFF
+    shard.write_bytes(data)
+    with pytest.raises((ValueError, RuntimeError)):
+        CellStore(tmp_path / "cells.zarr").rows(0, 20)
+
+
+def test_labels_lie_beside_the_cells(tmp_path):
+    write_store(tmp_path / "cells.zarr", [ordered(make_cells(20))], 20, PATCH, {}, SLIDE)
+    store = CellStore(tmp_path / "cells.zarr")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}
+    for model in ("aaaa", "bbbb"):
+        assert not store.has_labels(model)
+        store.write_labels(Labels(model, np.arange(20, dtype=np.uint8), np.full(20, 0.5, np.float32)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = CellStore(tmp_path / "cells.zarr")
+    np.testing.assert_array_equal(again.labels("bbbb").classes, np.arange(20))
+    with pytest.raises(StoreError, match="cccc"):
+        again.labels("cccc")
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}
+
+
+def test_sample_is_without_replacement_and_repeatable(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 4)
+    cells = make_cells(40)
+    cells.patches[:] = np.arange(40, dtype=np.uint8)[:, None, None, None]
+    write_store(tmp_path / "cells.zarr", [cells], 40, PATCH, {}, SLIDE)
+    store = CellStore(tmp_path / "cells.zarr")
+    drawn = store.sample_patches(15, np.random.default_rng(1))[:, 0, 0, 0]
+    assert len(np.unique(drawn)) == 15
+    np.testing.assert_array_equal(drawn, store.sample_patches(15, np.random.default_rng(1))[:, 0, 0, 0])
+    assert len(store.sample_patches(1000, np.random.default_rng(1))) == 40
+
+
+def test_spool_sorts_and_survives_a_kill_at_any_byte(tmp_path):
+    parts = [ordered(make_cells(n, seed)) for seed, n in enumerate((5, 0, 7, 3))]
+    with Spool(tmp_path / "full", {"a": 1}, PATCH) as spool:
+        for i, part in enumerate(parts):
+            spool.append(i, part, {"oversized": i})
+        want = ordered(Cells.concatenate(parts))
+        assert_same(Cells.concatenate(list(spool.sorted_chunks(4))), want)
+    rng = np.random.default_rng(3)
+    for name in ("cells.bin", "patches.bin", "contours.bin", "journal.jsonl"):
+        size = (tmp_path / "full" / name).stat().st_size
+        for cut in rng.integers(0, size, 4):
+            with (tmp_path / "full" / name).open("r+b") as f:
+                f.truncate(int(cut))
+            with Spool(tmp_path / "full", {"a": 1}, PATCH) as spool:
+                assert len(spool.tiles) < 4 or name == "cells.bin"
+                for i, part in enumerate(parts):
+                    if i not in spool.tiles:
+                        spool.append(i, part, {"oversized": i})
+                assert spool.tiles == {i: {"oversized": i} for i in range(4)}
+                assert_same(Cells.concatenate(list(spool.sorted_chunks(100))), want)
+
+
+def test_spool_with_another_plan_starts_again_and_is_locked(tmp_path):
+    with Spool(tmp_path / "p", {"tile": 1}, PATCH) as spool:
+        spool.append(0, make_cells(2), {})
+        with pytest.raises(StoreError, match="another process"), Spool(tmp_path / "p", {"tile": 1}, PATCH):
+            pass
+    with Spool(tmp_path / "p", {"tile": 2}, PATCH) as spool:
+        assert spool.tiles == {}
+        assert len(spool) == 0
+        spool.remove()
+    assert not (tmp_path / "p").exists()

@@ -1,0 +1,222 @@
+"""The cell-patch store: one Zarr v3 group a slide; rows in the order of cells.csv, labels beside them.
+
+`cells.zarr` holds one array per field of `Cells`, the overview the tissue was searched in and its mask, and
+`labels/<model hash>/{classes,confidence}`. Chunks are compressed with Zstandard, carry a CRC-32C checksum and lie in
+large shards: a million cells are about seventy files. A store is written under another name and renamed when it is
+whole, so that whatever is called `cells.zarr` is finished.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from wsipipe.errors import StoreError
+from wsipipe.records import Cells, Labels
+
+FORMAT_VERSION = 1
+"""Of the layout on disk; raised whenever a reader of the old layout would misread the new one."""
+
+ROWS_PER_SHARD = 32_768
+"""Rows of a patch shard, and of the chunks that `write_store` takes: 100 MB of pixels."""
+
+_ROWS_PER_CHUNK = 512
+_SCALARS_PER_SHARD = 1 << 20
+_OFFSETS = "contour_offset"
+
+
+def write_store(
+    path: Path,
+    chunks: Iterable[Cells],
+    n_cells: int,
+    patch_px: int,
+    images: dict[str, NDArray[Any]],
+    attributes: dict[str, Any],
+) -> None:
+    """Write a whole store; `path` appears when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced when it exists.
+    chunks : iterable of Cells
+        All rows in order; every chunk but the last holds `ROWS_PER_SHARD` rows.
+    n_cells : int
+        Rows in all.
+    patch_px : int
+        Side of the patches.
+    images : dict of str to ndarray
+        Small arrays kept beside the cells, such as the overview and the tissue mask.
+    attributes : dict
+        Plain values: recipe, slide facts, counts.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    group = zarr.create_group(partial)
+    arrays = {f.name: _make(group, f, n_cells, patch_px) for f in dataclasses.fields(Cells)}
+    arrays[_OFFSETS][0:1] = np.zeros(1, np.int64)
+    row = vertex = 0
+    for cells in chunks:
+        stop, vertex_stop = row + len(cells), vertex + len(cells.contour_xy)
+        arrays["contour_xy"].resize((vertex_stop, 2))
+        for name, array in arrays.items():
+            values = getattr(cells, name)
+            if name == _OFFSETS:
+                array[row + 1 : stop + 1] = values[1:] + vertex
+            elif name == "contour_xy":
+                array[vertex:vertex_stop] = values
+            else:
+                array[row:stop] = values
+        row, vertex = stop, vertex_stop
+    if row != n_cells:
+        raise StoreError(f"{row} of {n_cells} cells were there to be stored", "run the slide again")
+    for name, image in images.items():
+        group.create_array(name, data=image, compressors=_codecs())
+    group.attrs.update({**attributes, "format_version": FORMAT_VERSION, "n_cells": n_cells})
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+class CellStore:
+    """A finished store, open for reading and for adding labels.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished store at `path`, or its format version is another one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._group = zarr.open_group(path, mode="r+")
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError("no finished cell store", "run `wsipipe segment` first", path.parent.name) from error
+        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        version = self.attributes.get("format_version")
+        if version != FORMAT_VERSION:
+            raise StoreError(
+                f"cell store of format version {version}; this wsipipe reads {FORMAT_VERSION}",
+                "segment the slide again with --overwrite",
+                path.parent.name,
+            )
+        self._path = path
+
+    def __len__(self) -> int:
+        return int(self.attributes["n_cells"])
+
+    @property
+    def slide_id(self) -> str:
+        """Name of the slide."""
+        return str(self.attributes["slide"]["slide_id"])
+
+    @property
+    def patches(self) -> "zarr.Array[Any]":
+        """The patches, uint8 (n, size, size, 3), read lazily."""
+        return self.array("patches")
+
+    def array(self, name: str) -> "zarr.Array[Any]":
+        """A field of `Cells` or one of the images, read lazily."""
+        found = self._group[name]
+        if not isinstance(found, zarr.Array):
+            raise StoreError(f"{name} is not an array", "segment the slide again with --overwrite", self.slide_id)
+        return found
+
+    def rows(self, start: int, stop: int, *, patches: bool = True) -> Cells:
+        """Cells `start` to `stop`; without `patches` their patch arrays are empty squares of side 0."""
+        offset = np.asarray(self.array(_OFFSETS)[start : stop + 1])
+        columns: dict[str, Any] = {
+            f.name: np.asarray(self.array(f.name)[start:stop])
+            for f in dataclasses.fields(Cells)
+            if f.name not in ("patches", _OFFSETS, "contour_xy")
+        }
+        columns["patches"] = (
+            np.asarray(self.patches[start:stop]) if patches else np.zeros((stop - start, 0, 0, 3), np.uint8)
+        )
+        vertices = np.asarray(self.array("contour_xy")[int(offset[0]) : int(offset[-1])])
+        return Cells(**columns, contour_offset=offset - offset[0], contour_xy=vertices)
+
+    def chunks(self, rows: int = ROWS_PER_SHARD, *, patches: bool = True) -> Iterator[tuple[int, Cells]]:
+        """All cells in slices: (first row, cells)."""
+        for start in range(0, len(self), rows):
+            yield start, self.rows(start, min(start + rows, len(self)), patches=patches)
+
+    def sample_patches(self, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """At most `count` patches without replacement, uint8 (m, size, size, 3), in row order.
+
+        Whole chunks are decoded, so four times as many as needed are drawn first: far enough apart to cover the
+        slide, few enough not to read all of it.
+        """
+        n_chunks = -(-len(self) // _ROWS_PER_CHUNK)
+        wanted = min(n_chunks, 4 * -(-count // _ROWS_PER_CHUNK))
+        drawn = np.sort(rng.choice(n_chunks, wanted, replace=False)) if n_chunks else np.zeros(0, np.intp)
+        candidates = [np.arange(c * _ROWS_PER_CHUNK, min((c + 1) * _ROWS_PER_CHUNK, len(self))) for c in drawn]
+        rows = np.concatenate([*candidates, np.zeros(0, np.intp)]).astype(np.intp)
+        kept = np.sort(rng.choice(rows, min(count, len(rows)), replace=False))
+        out = np.empty((len(kept), *self.patches.shape[1:]), np.uint8)
+        for block in candidates:
+            begin, end = np.searchsorted(kept, [block[0], block[-1] + 1])
+            if end > begin:
+                out[begin:end] = np.asarray(self.patches[int(block[0]) : int(block[-1]) + 1])[
+                    kept[begin:end] - block[0]
+                ]
+        return out
+
+    def has_labels(self, model_hash: str) -> bool:
+        """Whether every cell is labelled under this model."""
+        return (self._path / "labels" / model_hash / "zarr.json").is_file()
+
+    def labels(self, model_hash: str) -> Labels:
+        """Classes and confidence under this model.
+
+        Raises
+        ------
+        StoreError
+            If the cells are not labelled under it.
+        """
+        if not self.has_labels(model_hash):
+            raise StoreError(f"no labels of model {model_hash}", "run `wsipipe label` first", self.slide_id)
+        classes, confidence = (
+            np.asarray(self.array(f"labels/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
+        )
+        return Labels(model_hash, classes, confidence)
+
+    def write_labels(self, labels: Labels) -> None:
+        """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
+        folder = self._path / "labels"
+        if "labels" not in self._group:
+            self._group.create_group("labels")
+        partial = folder / f".{labels.model_hash}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        group = zarr.create_group(partial)
+        for name in ("classes", "confidence"):
+            group.create_array(name, data=getattr(labels, name), chunks=(1 << 16,), compressors=_codecs())
+        group.attrs["model"] = labels.model_hash
+        shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
+        partial.rename(folder / labels.model_hash)
+
+
+def _codecs() -> tuple[ZstdCodec, Crc32cCodec]:
+    return ZstdCodec(level=1), Crc32cCodec()
+
+
+def _make(group: zarr.Group, field: "dataclasses.Field[Any]", n_cells: int, patch_px: int) -> "zarr.Array[Any]":
+    """An empty array for one field of `Cells`."""
+    rest = tuple(patch_px if s == -1 else s for s in field.metadata["shape"])
+    rows = {"contour_offset": n_cells + 1, "contour_xy": 0}.get(field.name, n_cells)
+    chunk, shard = (
+        (_ROWS_PER_CHUNK, ROWS_PER_SHARD) if field.name == "patches" else (_SCALARS_PER_SHARD // 16, _SCALARS_PER_SHARD)
+    )
+    return group.create_array(
+        field.name,
+        shape=(rows, *rest),
+        dtype=field.metadata["dtype"],
+        chunks=(chunk, *rest),
+        shards=(shard, *rest),
+        compressors=_codecs(),
+    )

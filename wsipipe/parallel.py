@@ -1,0 +1,159 @@
+"""Ordered, bounded map over tiles: one Dask client, in this process or on a running cluster (the only Dask)."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from wsipipe.errors import UsageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cpu_count() -> int:
+    """CPUs this process may use: affinity, cgroup quota and SLURM_CPUS_PER_TASK all count; at least 1."""
+    counts = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if slurm.isdigit():
+        counts.append(int(slurm))
+    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
+    if quota is not None:
+        counts.append(quota)
+    return max(1, min(counts))
+
+
+def _cgroup_quota(root: Path) -> int | None:
+    """Whole CPUs that the cgroup (v2, else v1) grants, rounded up; None without a limit."""
+    try:
+        if (root / "cpu.max").is_file():
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        limit = float(quota) / float(period)
+    except (OSError, ValueError):
+        return None  # no such file, or the word "max"
+    return math.ceil(limit) if limit > 0 else None
+
+
+class Pool:
+    """A Dask client with a bounded window of tasks. Use as a context manager.
+
+    Parameters
+    ----------
+    workers : int or None
+        Threads of the in-process client; all usable CPUs when None. Tiles release the interpreter lock while they
+        read, filter and label, so threads are enough and share one copy of everything.
+    scheduler : str or None
+        Address of a running Dask scheduler to use instead.
+
+    Raises
+    ------
+    UsageError
+        If the scheduler cannot be reached or has no workers.
+    """
+
+    def __init__(self, workers: int | None = None, scheduler: str | None = None) -> None:
+        self._scheduler = scheduler
+        self._workers = workers or cpu_count()
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def ordered_map(
+        self, function: Callable[..., Result], shared: object, items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield (item, function(shared, item)) in the order of `items`.
+
+        At most two tasks per thread (plus two) are submitted and unconsumed at any time, so that memory does not
+        grow with the number of items. `function` must be importable on the workers; a task whose worker dies is
+        run again elsewhere by the scheduler.
+        """
+        client = self._connect()
+        window: deque[tuple[Item, Any]] = deque()
+        limit = 2 + 2 * max(1, sum(client.nthreads().values()))
+        try:
+            for item in items:
+                window.append((item, client.submit(function, shared, item, pure=False)))
+                if len(window) >= limit:
+                    yield self._take(window)
+            while window:
+                yield self._take(window)
+        finally:
+            for _, future in window:
+                future.cancel()
+
+    @staticmethod
+    def _take(window: "deque[tuple[Item, Any]]") -> tuple[Item, Any]:
+        item, future = window.popleft()
+        result = future.result()
+        future.release()
+        return item, result
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            self._client = _cluster(self._scheduler) if self._scheduler else _in_process(self._workers)
+        return self._client
+
+
+def _in_process(threads: int) -> Any:
+    import dask  # noqa: PLC0415 - half a second that commands without tiles should not wait for
+    from distributed import Client  # noqa: PLC0415
+
+    # one process holds everything: nothing to spill to, no dashboard to open
+    with dask.config.set({"distributed.worker.memory.target": False, "distributed.worker.memory.spill": False}):
+        return Client(
+            processes=False, n_workers=1, threads_per_worker=threads, dashboard_address=None, memory_limit=0,
+            set_as_default=False,
+        )  # fmt: skip
+
+
+def _cluster(address: str) -> Any:
+    from distributed import Client  # noqa: PLC0415
+
+    try:
+        client = Client(address, timeout="20s", set_as_default=False)
+        client.wait_for_workers(1, timeout=60)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UsageError(
+            f"no Dask workers to be had there ({error})",
+            "start `dask scheduler` and `dask worker ADDRESS`, or leave the option out",
+            f"--scheduler {address}",
+        ) from error
+    return client
+
+
+@contextmanager
+def per_thread(cache: Any, key: object, make: Callable[[], Any]) -> Iterator[Any]:
+    """The object that `make` gave for `key` in this thread; the last one is kept, an older one is closed.
+
+    Parameters
+    ----------
+    cache : threading.local
+        Where the thread keeps it. After an error the object is closed and forgotten.
+    """
+    if getattr(cache, "key", None) != key:
+        if getattr(cache, "value", None) is not None:
+            cache.value.close()
+        cache.key, cache.value = None, None
+        cache.value = make()
+        cache.key = key
+    try:
+        yield cache.value
+    except BaseException:
+        cache.value.close()
+        cache.key, cache.value = None, None
+        raise
