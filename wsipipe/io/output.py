@@ -1,0 +1,156 @@
+"""The output folder of the contract: where every file lies, what a slide is called, and who failed."""
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsipipe.atomic import atomic_write
+from wsipipe.errors import WsipipeError
+
+_FAILURE_COLUMNS = ("slide_id", "path", "reason", "remedy")
+
+
+@dataclass(frozen=True)
+class SlideFolder:
+    """`OUT/<slide_id>`: everything about one slide."""
+
+    path: Path
+
+    @property
+    def slide_id(self) -> str:
+        """Name of the slide."""
+        return self.path.name
+
+    @property
+    def store(self) -> Path:
+        """The cell-patch store."""
+        return self.path / "cells.zarr"
+
+    @property
+    def spool(self) -> Path:
+        """Finished tiles of a slide that is not finished."""
+        return self.path / ".segment"
+
+    @property
+    def tables(self) -> tuple[Path, Path, Path]:
+        """What is rebuilt from the store and its labels: CSV, GeoJSON, report."""
+        return self.path / "cells.csv", self.path / "cells.geojson", self.path / "report.html"
+
+    def facts(self) -> dict[str, Any]:
+        """Contents of run.json; empty when there is none or it cannot be read."""
+        try:
+            facts = json.loads((self.path / "run.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+    def note(self, **facts: Any) -> dict[str, Any]:
+        """Add to run.json, and give back all of it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        merged = {**self.facts(), **facts}
+        with atomic_write(self.path / "run.json") as file:
+            json.dump(merged, file, indent=2, allow_nan=False)
+            file.write("\n")
+        return merged
+
+    def clear(self) -> None:
+        """Forget the slide: a changed slide, or --overwrite."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """`OUT`: the slides, their tables, and the one model behind every label."""
+
+    path: Path
+
+    @property
+    def proportions(self) -> Path:
+        """One row per slide."""
+        return self.path / "proportions.csv"
+
+    @property
+    def failures(self) -> Path:
+        """Slides that failed; absent when none did."""
+        return self.path / "failures.csv"
+
+    @property
+    def model(self) -> Path:
+        """Copy of the model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def classes(self) -> Path:
+        """Names and colours of the classes."""
+        return self.path / "classes.toml"
+
+    def slide(self, slide_id: str) -> SlideFolder:
+        """Folder of a slide, there or not."""
+        return SlideFolder(self.path / slide_id)
+
+    def slides(self) -> list[SlideFolder]:
+        """Slides that were begun, by slide_id."""
+        if not self.path.is_dir():
+            return []
+        return [SlideFolder(p) for p in sorted(self.path.iterdir()) if (p / "run.json").is_file()]
+
+    def finished(self) -> list[SlideFolder]:
+        """Slides that have a store, by slide_id."""
+        return [folder for folder in self.slides() if folder.store.is_dir()]
+
+
+def name_slides(paths: Iterable[Path], fingerprints: Iterable[str], out: OutputFolder) -> list[str]:
+    """Give every file its slide_id: its stem, or the stem with 8 hex digits when another file has the stem.
+
+    A folder of OUT belongs to a file when it was made from the same path (the file may have changed since) or from
+    the same bytes (the file may have moved since).
+    """
+    taken: dict[str, tuple[str, str]] = {}
+    for folder in out.slides():
+        facts = folder.facts()
+        taken[folder.slide_id] = (str(facts.get("path_hash")), str(facts.get("fingerprint")))
+    names = []
+    for path, fingerprint in zip(paths, fingerprints, strict=True):
+        owner = (path_hash(path), fingerprint)
+        name = path.stem
+        if name in taken and not (taken[name][0] == owner[0] or taken[name][1] == owner[1]):
+            name = f"{path.stem}-{fingerprint[:8]}"
+        taken[name] = owner
+        names.append(name)
+    return names
+
+
+def path_hash(path: Path) -> str:
+    """Hash that tells files apart by place without telling their place."""
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+
+
+def record_failures(out: OutputFolder, failed: dict[str, tuple[Path, WsipipeError]], done: Iterable[str]) -> None:
+    """Bring failures.csv up to date: rows of slides that are done now go, new failures come; no rows, no file."""
+    rows: dict[str, dict[str, str]] = {}
+    if out.failures.is_file():
+        with out.failures.open(encoding="utf-8", newline="") as file:
+            rows = {row["slide_id"]: row for row in csv.DictReader(file) if set(_FAILURE_COLUMNS) <= row.keys()}
+    for slide_id in done:
+        rows.pop(safe_cell(slide_id), None)
+    for slide_id, (path, error) in failed.items():
+        values = (slide_id, str(path), error.what, error.remedy)
+        row = dict(zip(_FAILURE_COLUMNS, map(safe_cell, values), strict=True))
+        rows[row["slide_id"]] = row
+    if not rows:
+        out.failures.unlink(missing_ok=True)
+        return
+    with atomic_write(out.failures) as table:
+        writer = csv.DictWriter(table, _FAILURE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[slide_id] for slide_id in sorted(rows))
+
+
+def safe_cell(text: str) -> str:
+    """Text that a spreadsheet shows and does not run (OWASP: CSV injection)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
