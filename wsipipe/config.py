@@ -28,6 +28,8 @@ class WorkingConfig:
 
     mpp: float = _number(0.5, 0.1, 2.0)
     """Microns per pixel of the working grid."""
+    max_unreadable: float = _number(0.25, 0.0, 1.0)
+    """A slide of whose tissue more than this share cannot be read fails; up to it, the rest is kept and flagged."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,30 @@ class Recipe:
         """What the cell store depends on: everything up to the patches but the tiling, which changes no result."""
         whole = self.to_dict()
         return {stage: whole[stage] for stage in ("working", "tissue", "stain", "nuclei", "patches")}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for besides the recipe; the options that mean the same in every command."""
+
+    out: Path
+    recipe: Recipe = Recipe()
+    mpp: float | None = None
+    """True microns per pixel of level 0, over the metadata."""
+    regions: Path | None = None
+    """GeoJSON with the polygons to stay inside of."""
+    model: str | None = None
+    """Name or file of a trained model."""
+    train: bool = False
+    """Fit one model on all the given slides' cells first."""
+    device: str = "auto"
+    """"auto", "cpu" or "cuda"."""
+    workers: int | None = None
+    """Threads for tiles and labels; all usable CPUs when None."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler."""
+    seed: int = 0
+    overwrite: bool = False
 
 
 def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
