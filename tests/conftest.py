@@ -1,0 +1,20 @@
+"""Fixtures for every test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import synth
+from wsipipe.image.synthetic import SyntheticSlide
+
+
+@pytest.fixture
+def tiny_slide() -> SyntheticSlide:
+    """A small synthetic slide and the truth about it (read-only arrays)."""
+    return synth.tiny_slide()
+
+
+@pytest.fixture
+def tiny_slide_path(tmp_path: Path) -> Path:
+    """The same slide as a pyramidal TIFF, in this test's own folder."""
+    return synth.write_tiny_slide(tmp_path)
