@@ -1,20 +1,7 @@
-"""Fixtures for every test."""
+"""Settings of the whole suite."""
 
-from pathlib import Path
+from hypothesis import settings
 
-import pytest
-
-from tests import synth
-from wsipipe.image.synthetic import SyntheticSlide
-
-
-@pytest.fixture
-def tiny_slide() -> SyntheticSlide:
-    """A small synthetic slide and the truth about it (read-only arrays)."""
-    return synth.tiny_slide()
-
-
-@pytest.fixture
-def tiny_slide_path(tmp_path: Path) -> Path:
-    """The same slide as a pyramidal TIFF, in this test's own folder."""
-    return synth.write_tiny_slide(tmp_path)
+# shared, noisy machines: a slow example is no failure, and runs repeat
+settings.register_profile("wsipipe", deadline=None, derandomize=True)
+settings.load_profile("wsipipe")

@@ -65,7 +65,7 @@ class StainConfig:
     sample_blocks: int = _number(64, 1, 4096)
     """Blocks of 256 x 256 working pixels, spread evenly over the tissue, that the profile is fitted on."""
     min_od: float = _number(0.15, 0.0, 1.0)
-    """Pixels with less optical density in any channel are glass and do not enter a Macenko fit (beta)."""
+    """Pixels with less optical density, averaged over the channels, are glass and do not enter a fit (beta)."""
     angle_percentile: float = _number(1.0, 0.0, 49.0)
     """Macenko's alpha: percentile of the angles that become the stain vectors."""
 
@@ -75,27 +75,35 @@ class NucleiConfig:
     """Threshold, clean and split nuclei."""
 
     threshold_scale: float = _number(1.0, 0.1, 10.0)
-    """Factor on the slide's own haematoxylin threshold."""
-    smooth_um: float = _number(0.5, 0.0, 5.0)
-    """Gaussian sigma applied to the haematoxylin image before it is thresholded."""
-    background_um: float = _number(12.0, 0.0, 100.0)
-    """Radius of the neighbourhood whose mean haematoxylin a nucleus must exceed; 0 switches this off."""
-    contrast_od: float = _number(0.05, 0.0, 2.0)
-    """How much it must exceed it by."""
-    open_um: float = _number(0.75, 0.0, 5.0)
-    """Radius of the opening that removes threads and specks."""
+    """Factor on the slide's own haematoxylin threshold (Otsu's, on sampled tissue)."""
+    smooth_um: float = _number(0.4, 0.0, 5.0)
+    """Gaussian sigma applied to the haematoxylin image before components are made of it."""
+    median_um: float = _number(0.0, 0.0, 2.0)
+    """Radius of the median filter that follows; 0 switches it off."""
+    edge_um: float = _number(0.15, 0.0, 5.0)
+    """Gaussian sigma applied to the haematoxylin image before contrast across outlines is measured."""
+    lowest_threshold: float = _number(0.55, 0.02, 4.0)
+    """Lowest threshold that outlines are sought at, as a share of the slide's own."""
+    half_drop: float = _number(0.3, 0.001, 10.0)
+    """Contrast across an outline that earns half of the greatest contrast score, as a share of the threshold."""
+    shape_weight: float = _number(1.7, 0.0, 100.0)
+    """Loss of score for the share of its ellipse that an object leaves empty."""
+    size_weight: float = _number(0.05, 0.0, 10.0)
+    """Loss of score for the squared logarithm of an object's area over the typical one."""
+    typical_area_um2: float = _number(40.0, 1.0, 1000.0)
+    """Area with no such loss."""
+    least_quality: float = _number(0.16, -10.0, 1.0)
+    """Contrast less the losses above that an object must exceed to be a nucleus."""
+    area_power: float = _number(0.35, 0.0, 2.0)
+    """An object's quality counts times its area to this power when it competes with objects inside it."""
     max_hole_um2: float = _number(12.0, 0.0, 1000.0)
     """Smaller holes are filled."""
-    seed_smooth_um: float = _number(0.75, 0.0, 5.0)
-    """Gaussian sigma applied to the distance map before clumps are split."""
-    seed_distance_um: float = _number(2.0, 0.0, 20.0)
-    """Two nuclei of one clump have centres at least this far apart."""
     min_area_um2: float = _number(12.0, 0.0, 1000.0)
     """Smaller objects are dropped."""
-    max_area_um2: float = _number(400.0, 1.0, 10_000.0)
-    """Larger objects are dropped and counted."""
-    max_extent_um: float = _number(30.0, 5.0, 100.0)
-    """Objects whose bounding box is longer are dropped and counted; the halo is made from this."""
+    max_area_um2: float = _number(350.0, 1.0, 10_000.0)
+    """Larger objects are not nuclei; dark ones that hold no nucleus are counted."""
+    max_extent_um: float = _number(25.0, 5.0, 100.0)
+    """Objects whose bounding box is longer are not nuclei either; the halo is made from this."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +206,8 @@ class Settings:
     """Address of a Dask scheduler."""
     seed: int = 0
     overwrite: bool = False
+    debug: bool = False
+    """Let unexpected errors through, with their traceback."""
 
 
 def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
@@ -286,9 +296,7 @@ def _parse(cls: type, data: Any, where: str, faults: list[str]) -> Any:
     return cls(**values)
 
 
-def _check(
-    value: Any, hint: type, limits: types.MappingProxyType[Any, Any], where: str, faults: list[str]
-) -> None:
+def _check(value: Any, hint: type, limits: types.MappingProxyType[Any, Any], where: str, faults: list[str]) -> None:
     fits = _is_number(value) if hint is float else type(value) is hint
     if not fits:
         faults.append(f"{where} must be {hint.__name__}, not {value!r}")

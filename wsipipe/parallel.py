@@ -11,6 +11,9 @@ from typing import Any, Self, TypeVar
 
 from wsipipe.errors import UsageError
 
+_CONNECT_S = 20
+"""How long a scheduler may take to answer."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -125,7 +128,7 @@ def _cluster(address: str) -> Any:
     from distributed import Client  # noqa: PLC0415
 
     try:
-        client = Client(address, timeout="20s", set_as_default=False)
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
         client.wait_for_workers(1, timeout=60)
     except (OSError, ValueError, TimeoutError) as error:
         raise UsageError(

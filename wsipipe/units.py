@@ -37,3 +37,13 @@ def um2_to_px2(area_um2: float, mpp: float) -> float:
 def px2_to_um2(area_px: float, mpp: float) -> float:
     """Area in square microns of `area_px` pixels at `mpp`."""
     return area_px * mpp * mpp
+
+
+def clock(seconds: float) -> str:
+    """Duration as people read it: 8 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

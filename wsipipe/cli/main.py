@@ -1,0 +1,80 @@
+"""The `wsipipe` program: a group of commands, and the one place where errors become exit codes."""
+
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from wsipipe import __version__
+from wsipipe.errors import WsipipeError
+
+COMMANDS = ("run", "segment", "train", "label", "proportions", "info", "doctor", "demo")
+
+
+class LazyGroup(click.Group):
+    """Loads a command's file when it is asked for, so that `--help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order of the work, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"wsipipe.cli.{cmd_name}").command
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="wsipipe")
+def cli() -> None:
+    """Cell classes and proportions from stained whole-slide images, without labels.
+
+    For research use only.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and exit: 0 all done, 1 some slides failed, 2 wrong usage, 130 on Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(arguments, prog_name="wsipipe", standalone_mode=False)
+    except click.ClickException as error:
+        _say_usage(error)
+        code = 2
+    except WsipipeError as error:
+        _say(str(error), "--debug" in arguments)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("stopped: what is finished is kept: run the same command again to continue", debug=False)
+        _leave(130)
+    except MemoryError:
+        _say("out of memory: use fewer --workers or a smaller tiling.tile_px", "--debug" in arguments)
+        code = 1
+    except OSError as error:
+        _say(f"{error.filename or 'file'}: {error.strerror or error}: check the disk and its permissions",
+             "--debug" in arguments)  # fmt: skip
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(text: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+
+
+def _say_usage(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "wsipipe"
+    click.echo(f"error: {where}: {error.format_message()} see `{where} --help`", err=True)
+
+
+def _leave(code: int) -> None:
+    """End at once: worker threads in the middle of a tile would hold up an orderly exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,56 @@
+"""Options that mean the same in every command, and how they become settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from wsipipe.config import Settings, load_recipe, parse_recipe
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SLIDES = click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
+OUT_ARGUMENT = click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
+
+_OPTIONS: dict[str, Callable[[Function], Function]] = {
+    "out": click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+                        help="Output folder; a second run on it continues."),
+    "recipe": click.option("--recipe", "recipe", default="default", metavar="NAME|FILE.toml", show_default=True,
+                           help="Stage parameters: default, he-40x, paper, toy, or a file."),
+    "mpp": click.option("--mpp", type=float, help="True microns per pixel of level 0, over the metadata."),
+    "classes": click.option("-k", "--classes", type=click.IntRange(2, 64), help="Number of cell classes."),
+    "model": click.option("--model", metavar="NAME|FILE", help="A trained model, instead of training one."),
+    "train": click.option("--train", is_flag=True, help="Fit one model on all the given slides' cells first."),
+    "regions": click.option("--regions", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                            metavar="FILE.geojson", help="Analyse only inside these polygons."),
+    "device": click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+                           show_default=True, help="Where networks run."),
+    "workers": click.option("--workers", type=click.IntRange(min=1), help="Parallel workers [default: usable CPUs]."),
+    "scheduler": click.option("--scheduler", metavar="ADDRESS", help="Run tiles on this Dask cluster."),
+    "seed": click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+                         help="Of every random draw."),
+    "overwrite": click.option("--overwrite", is_flag=True, help="Start again instead of continuing."),
+    "dry_run": click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+    "debug": click.option("--debug", is_flag=True, help="Print tracebacks, and paths in the log."),
+}  # fmt: skip
+
+
+def options(*names: str) -> Callable[[Function], Function]:
+    """Decorate a command with shared options, listed in its help in this order."""
+
+    def decorate(function: Function) -> Function:
+        for name in reversed(names):
+            function = _OPTIONS[name](function)
+        return function
+
+    return decorate
+
+
+def settings(*, recipe: str = "default", classes: int | None = None, **values: Any) -> Settings:
+    """Settings from the options of a command."""
+    chosen = load_recipe(recipe)
+    if classes is not None:
+        data = chosen.to_dict()
+        chosen = parse_recipe({**data, "gan": {**data["gan"], "classes": classes}}, "--classes")
+    return Settings(recipe=chosen, **values)

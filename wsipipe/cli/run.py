@@ -1,0 +1,27 @@
+"""`wsipipe run`: everything, for each slide."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsipipe.cli.console import Console
+from wsipipe.cli.options import SLIDES, options, settings
+
+
+@click.command("run")
+@SLIDES
+@options("out", "recipe", "mpp", "model", "train", "classes", "regions", "device", "workers", "scheduler", "seed",
+         "overwrite", "dry_run", "debug")  # fmt: skip
+def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
+    """Find, patch, class and count the cells of every SLIDE.
+
+    SLIDE is any format that OpenSlide or tiffslide opens, or a PNG, JPEG or TIFF image with --mpp. Without --model,
+    the model already in OUT is used, or a quick one is trained on the given slides' cells.
+    """
+    from wsipipe import pipeline  # noqa: PLC0415 - heavy
+
+    if dry_run:
+        click.echo(pipeline.describe(slides, settings(**chosen)))
+        return 0
+    return pipeline.run(slides, settings(**chosen), Console())

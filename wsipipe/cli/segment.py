@@ -1,0 +1,22 @@
+"""`wsipipe segment`: up to the cell store."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsipipe.cli.console import Console
+from wsipipe.cli.options import SLIDES, options, settings
+
+
+@click.command("segment")
+@SLIDES
+@options("out", "recipe", "mpp", "regions", "workers", "scheduler", "overwrite", "dry_run", "debug")
+def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
+    """Find the nuclei of every SLIDE and store them with their patches."""
+    from wsipipe import pipeline  # noqa: PLC0415 - heavy
+
+    if dry_run:
+        click.echo(pipeline.describe(slides, settings(**chosen)))
+        return 0
+    return pipeline.segment(slides, settings(**chosen), Console())

@@ -1,0 +1,96 @@
+"""Polygons that an analysis stays inside of, as QuPath exports them (GeoJSON)."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import points_in_poly
+
+from wsipipe.errors import UsageError
+from wsipipe.records import Box, Grid
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Polygons in viewer coordinates: level-0 pixels from the corner of the slide's bounds, as QuPath shows them.
+
+    Attributes
+    ----------
+    rings : tuple of tuple of ndarray
+        Per polygon its outer ring and its holes, float64 (n, 2).
+    digest : str
+        Names the file's contents.
+    """
+
+    rings: tuple[tuple[NDArray[np.float64], ...], ...]
+    digest: str
+
+    def mask(self, bounds: Box, grid: Grid) -> NDArray[np.bool_]:
+        """Which pixels of a (coarse) grid a polygon covers or touches; bool (height, width)."""
+        inside = np.zeros((grid.height_px, grid.width_px), np.uint8)
+        for polygon in self.rings:
+            one = np.zeros_like(inside)
+            # 8 fractional bits; OpenCV's pixel centres are whole numbers, ours are halves
+            scaled = [np.round(((r + (bounds.x, bounds.y)) / grid.downsample - 0.5) * 256) for r in polygon]
+            cv2.fillPoly(one, [r.astype(np.int32).reshape(-1, 1, 2) for r in scaled], 1, shift=8)
+            inside |= one
+        return inside.astype(bool)
+
+    def contains(self, bounds: Box, x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which level-0 points lie in a polygon and in none of its holes; bool (n,)."""
+        points = np.column_stack([x_px - bounds.x, y_px - bounds.y])
+        found = np.zeros(len(points), bool)
+        for polygon in self.rings:
+            odd = np.zeros(len(points), bool)
+            for ring in polygon:
+                odd ^= points_in_poly(points, ring)
+            found |= odd
+        return found
+
+
+def read_regions(path: Path) -> Regions:
+    """Read every Polygon and MultiPolygon of a GeoJSON file.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, is not GeoJSON, or holds no polygon.
+    """
+    try:
+        data = path.read_bytes()
+        document = json.loads(data)
+        rings = tuple(
+            tuple(np.asarray(ring, np.float64).reshape(len(ring), -1)[:, :2] for ring in polygon)
+            for polygon in _polygons(document)
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"not a readable GeoJSON file ({error})", "export annotations as GeoJSON", f"--regions {path.name}"
+        ) from error
+    if not rings:
+        raise UsageError("holds no polygon", "draw at least one region", f"--regions {path.name}")
+    return Regions(rings, hashlib.sha256(data).hexdigest()[:16])
+
+
+def _polygons(node: Any) -> list[Any]:
+    """Coordinates of all polygons below a GeoJSON object or a bare list of features."""
+    if isinstance(node, list):
+        return [p for child in node for p in _polygons(child)]
+    match node["type"]:
+        case "FeatureCollection":
+            return _polygons(node["features"])
+        case "GeometryCollection":
+            return _polygons(node["geometries"])
+        case "Feature":
+            return _polygons(node["geometry"]) if node["geometry"] else []
+        case "Polygon":
+            return [node["coordinates"]]
+        case "MultiPolygon":
+            return list(node["coordinates"])
+        case _:
+            return []
