@@ -16,7 +16,7 @@ from wsipipe.io.store import CellStore
 from wsipipe.labelling import choose_model, label_store, load_model, train_model
 from wsipipe.parallel import Pool
 from wsipipe.progress import Reporter
-from wsipipe.segmenting import check_recipe, is_finished, plan_slide, segment_slide
+from wsipipe.segmenting import check_recipe, plan_slide, segment_slide
 from wsipipe.tables import write_proportions, write_tables
 
 _MPX_PER_S = 5.0
@@ -113,26 +113,40 @@ def _segment_all(
     done = []
     with Pool(settings.workers, settings.scheduler) as pool:
         for slide_id, path in names.items():
-            folder = out.slide(slide_id)
-            try:
-                if settings.overwrite:
-                    folder.clear()
-                segment_slide(path, folder, settings, pool, report)
-            except SlideError as error:
-                failed[slide_id] = (path, error)
-            except (WsipipeError, KeyboardInterrupt):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever one slide does, the others must go on
-                if settings.debug:
-                    raise
-                what = f"unexpected {type(error).__name__}: {error}"
-                failed[slide_id] = (path, SlideError(what, "run it with --debug and report what it prints"))
+            error = _segment_one(path, out.slide(slide_id), settings, pool, report)
+            if error is None:
+                done.append(out.slide(slide_id))
             else:
-                done.append(folder)
+                failed[slide_id] = (path, error)
     for slide_id, (_, error) in failed.items():
         report.fail(f"{slide_id}: {error}")
     record_failures(out, failed, [folder.slide_id for folder in done])
     return done, 1 if failed else 0
+
+
+def _segment_one(
+    path: Path, folder: SlideFolder, settings: Settings, pool: Pool, report: Reporter
+) -> SlideError | None:
+    """Segment one slide; its error when it fails, which is noted in its run.json."""
+    try:
+        if settings.overwrite:
+            folder.clear()
+        segment_slide(path, folder, settings, pool, report)
+    except SlideError as error:
+        failure = error
+    except WsipipeError:
+        raise
+    except Exception as error:
+        if settings.debug:
+            raise
+        # whatever one slide does to a library, the others must go on
+        what = f"unexpected {type(error).__name__}: {error}"
+        failure = SlideError(what, "run it with --debug and report what it prints")
+    else:
+        return None
+    if folder.facts():
+        folder.note(state="failed", error=str(failure))
+    return failure
 
 
 def _label_all(out: OutputFolder, model: Model | None, settings: Settings, report: Reporter) -> int:

@@ -39,7 +39,7 @@ class Quiet:
     def fail(self, text: str) -> None:
         """Drop the line."""
 
-    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Stage]:
+    def stage(self, name: str, total: int, unit: str) -> AbstractContextManager[Stage]:  # noqa: ARG002
         """Begin a stage that nobody watches."""
         return nullcontext(_QuietStage())
 

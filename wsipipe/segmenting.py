@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import Recipe, Settings, config_hash, differences
-from wsipipe.errors import OutputMismatchError, SlideError, UnreadableSlideError
+from wsipipe.errors import OutputMismatchError, UnreadableSlideError
 from wsipipe.image.nuclei import find_nuclei, fit_threshold
 from wsipipe.image.patches import collect, view_halo_px
 from wsipipe.image.stain import fit_stain
@@ -22,12 +22,12 @@ from wsipipe.image.tiling import inside, plan_tiles, spread_blocks, touches
 from wsipipe.image.tissue import find_tissue
 from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
-from wsipipe.io.slide import UNREADABLE_BLOCK_PX, Slide, open_slide
-from wsipipe.io.spool import Spool, read_plan
+from wsipipe.io.slide import BLOCK_PX, Slide, open_slide
+from wsipipe.io.spool import Spool
 from wsipipe.io.store import FORMAT_VERSION, ROWS_PER_SHARD, CellStore, write_store
 from wsipipe.parallel import Pool, per_thread
 from wsipipe.progress import Reporter
-from wsipipe.records import Box, Cells, Grid, SlideInfo, StainProfile, Tile
+from wsipipe.records import Cells, Grid, SlideInfo, StainProfile, Tile
 
 SAMPLE_BLOCK_PX = 256
 """Side of the blocks, on the working grid, that the stain profile is fitted on."""
@@ -298,7 +298,7 @@ def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[s
 def _unreadable_share(plan: SlidePlan, blocks: set[tuple[int, ...]]) -> float:
     """Share of the tissue that lies in unreadable blocks; counts the same for every tiling."""
     grid, mask_px = plan.task.grid, plan.overview_grid.downsample
-    side = UNREADABLE_BLOCK_PX * grid.level_downsample
+    side = BLOCK_PX * grid.level_downsample
     lost = np.zeros_like(plan.tissue)
     for column, row in blocks:
         top, left = int(row * side / mask_px), int(column * side / mask_px)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsipipe.atomic import atomic_write
+from wsipipe.csvtext import csv_field, csv_text
 from wsipipe.errors import WsipipeError
 
 _FAILURE_COLUMNS = ("slide_id", "path", "reason", "remedy")
@@ -132,25 +133,19 @@ def path_hash(path: Path) -> str:
 
 def record_failures(out: OutputFolder, failed: dict[str, tuple[Path, WsipipeError]], done: Iterable[str]) -> None:
     """Bring failures.csv up to date: rows of slides that are done now go, new failures come; no rows, no file."""
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, tuple[str, ...]] = {}
     if out.failures.is_file():
         with out.failures.open(encoding="utf-8", newline="") as file:
-            rows = {row["slide_id"]: row for row in csv.DictReader(file) if set(_FAILURE_COLUMNS) <= row.keys()}
+            for row in csv.DictReader(file):
+                values = tuple(csv_text(row.get(column) or "") for column in _FAILURE_COLUMNS)
+                rows[values[0]] = values
     for slide_id in done:
-        rows.pop(safe_cell(slide_id), None)
+        rows.pop(slide_id, None)
     for slide_id, (path, error) in failed.items():
-        values = (slide_id, str(path), error.what, error.remedy)
-        row = dict(zip(_FAILURE_COLUMNS, map(safe_cell, values), strict=True))
-        rows[row["slide_id"]] = row
+        rows[slide_id] = (slide_id, str(path), error.what, error.remedy)
     if not rows:
         out.failures.unlink(missing_ok=True)
         return
     with atomic_write(out.failures) as table:
-        writer = csv.DictWriter(table, _FAILURE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows[slide_id] for slide_id in sorted(rows))
-
-
-def safe_cell(text: str) -> str:
-    """Text that a spreadsheet shows and does not run (OWASP: CSV injection)."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        for values in (_FAILURE_COLUMNS, *(rows[slide_id] for slide_id in sorted(rows))):
+            table.write(",".join(map(csv_field, values)) + "\n")

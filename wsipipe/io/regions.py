@@ -80,17 +80,11 @@ def read_regions(path: Path) -> Regions:
 def _polygons(node: Any) -> list[Any]:
     """Coordinates of all polygons below a GeoJSON object or a bare list of features."""
     if isinstance(node, list):
-        return [p for child in node for p in _polygons(child)]
-    match node["type"]:
-        case "FeatureCollection":
-            return _polygons(node["features"])
-        case "GeometryCollection":
-            return _polygons(node["geometries"])
-        case "Feature":
-            return _polygons(node["geometry"]) if node["geometry"] else []
-        case "Polygon":
-            return [node["coordinates"]]
-        case "MultiPolygon":
-            return list(node["coordinates"])
-        case _:
-            return []
+        return [polygon for child in node for polygon in _polygons(child)]
+    children = {"FeatureCollection": "features", "GeometryCollection": "geometries", "Feature": "geometry"}
+    kind = node["type"]
+    if kind in children:
+        return _polygons(node[children[kind]] or [])
+    if kind in ("Polygon", "MultiPolygon"):
+        return [node["coordinates"]] if kind == "Polygon" else list(node["coordinates"])
+    return []
