@@ -1,0 +1,106 @@
+"""Slides through OpenSlide."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+
+from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
+from wsipipe.io.pixels import composite_on_white
+from wsipipe.io.readers import CannotOpenError, Facts, ReadFailureError, reopened
+from wsipipe.records import Box, Level
+
+_PROPERTIES = (
+    openslide.PROPERTY_NAME_MPP_X,
+    openslide.PROPERTY_NAME_MPP_Y,
+    openslide.PROPERTY_NAME_OBJECTIVE_POWER,
+    openslide.PROPERTY_NAME_BACKGROUND_COLOR,
+    "openslide.level[0].tile-width",
+    "openslide.level[0].tile-height",
+    "openslide.icc-size",
+)
+"""The only properties that leave this module; others hold dates, names and numbers of people and cases."""
+
+_PLAIN_GRIDS = frozenset({"aperio", "dicom", "generic-tiff", "hamamatsu", "philips"})
+"""Vendors whose tiles lie on whole pixels of level 0; elsewhere tiles overlap by fractions and are blended."""
+
+
+class OpenSlideReader:
+    """One OpenSlide handle, replaced after each failed read because a failed handle keeps failing."""
+
+    def __init__(self, path: Path, reasons: tuple[str, ...] = ()) -> None:
+        self._path = path
+        self._slide = _open(path)
+        try:
+            self.facts = _facts(self._slide, reasons)
+        except openslide.OpenSlideError as error:
+            self._slide.close()
+            raise CannotOpenError(_reason(error, path)) from error
+
+    def exact(self, level: int) -> bool:
+        """True where a level pixel is a whole step of level-0 pixels, so that Cairo never shifts by fractions."""
+        return self.facts.vendor in _PLAIN_GRIDS and self.facts.levels[level].downsample.is_integer()
+
+    def read(self, level: int, box: Box) -> NDArray[np.uint8]:
+        """See `Reader.read`."""
+        downsample = self.facts.levels[level].downsample
+        corner = (round(box.x * downsample), round(box.y * downsample))
+        try:
+            image = self._slide.read_region(corner, level, (box.width, box.height))
+        except openslide.OpenSlideError as error:
+            failed, self._slide = self._slide, reopened(_open, self._path)
+            failed.close()
+            raise ReadFailureError(_reason(error, self._path)) from error
+        return composite_on_white(np.asarray(image))
+
+    def close(self) -> None:
+        """See `Reader.close`."""
+        self._slide.close()
+
+
+def _open(path: Path) -> openslide.OpenSlide:
+    try:
+        return openslide.OpenSlide(path)
+    except openslide.OpenSlideUnsupportedFormatError as error:
+        raise CannotOpenError("not a format it knows") from error
+    except openslide.OpenSlideError as error:
+        raise CannotOpenError(_reason(error, path)) from error
+
+
+def _reason(error: openslide.OpenSlideError, path: Path) -> str:
+    """OpenSlide's words without the folder, which the user knows and others need not."""
+    return str(error).replace(f"{path.parent}/", "")
+
+
+def _facts(slide: openslide.OpenSlide, reasons: tuple[str, ...]) -> Facts:
+    stated = slide.properties
+    vendor = stated.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+    mpp_x, mpp_y = (number(stated.get(key)) for key in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y))
+    if vendor == "generic-tiff":
+        ome = mpp_from_ome(stated.get("tiff.ImageDescription"))
+        if ome[0]:
+            mpp_x, mpp_y = ome
+        elif stated.get("tiff.ResolutionUnit") == "inch":
+            mpp_x, mpp_y = mpp_without_print_dpi(mpp_x), mpp_without_print_dpi(mpp_y)
+    sizes = zip(slide.level_dimensions, slide.level_downsamples, strict=True)
+    return Facts(
+        reader="openslide",
+        vendor=vendor,
+        levels=tuple(Level(width, height, downsample) for (width, height), downsample in sizes),
+        mpp_x=mpp_x,
+        mpp_y=mpp_y,
+        objective_power=number(stated.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
+        bounds=_bounds(stated),
+        properties={key: stated[key] for key in _PROPERTIES if key in stated},
+        warnings=reasons,
+    )
+
+
+def _bounds(stated: Mapping[str, str]) -> Box | None:
+    names = ("x", "y", "width", "height")
+    values = [number(stated.get(f"openslide.bounds-{name}")) for name in names]
+    if any(value is None for value in values):
+        return None
+    return Box(*(int(value) for value in values if value is not None))
