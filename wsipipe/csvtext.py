@@ -1,0 +1,36 @@
+"""Text fields of CSV files, written so that no spreadsheet takes one for a formula."""
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NEEDS_QUOTES = frozenset(',"\r\n')
+
+
+def csv_field(text: str) -> str:
+    r"""`text` as one field of a CSV line.
+
+    A text that a spreadsheet would run as a formula (it starts with `=`, `+`, `-`, `@`, tab or carriage return)
+    gets an apostrophe in front, as OWASP advises against CSV injection; so does a text in which only apostrophes
+    come before such a start, so that `csv_text` can undo it. Quotes are those of RFC 4180.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        With quotes where needed; a CSV reader gives the guarded text, `csv_text` then the original one.
+    """
+    guarded = f"'{text}" if _is_formula(text) else text
+    if _NEEDS_QUOTES.isdisjoint(guarded):
+        return guarded
+    return '"' + guarded.replace('"', '""') + '"'
+
+
+def csv_text(field: str) -> str:
+    """The text that `csv_field` wrote, from the field that a CSV reader gives."""
+    return field[1:] if field.startswith("'") and _is_formula(field) else field
+
+
+def _is_formula(text: str) -> bool:
+    return text.lstrip("'").startswith(_FORMULA_STARTS)

@@ -1,0 +1,161 @@
+"""cells.csv and proportions.csv: UTF-8, comma, LF line ends, the same bytes for the same rows."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from wsipipe.atomic import atomic_write
+from wsipipe.csvtext import csv_field
+from wsipipe.export import digits
+from wsipipe.export.rows import LabelledCells, RowOrder
+
+MEASUREMENTS = (
+    ("perimeter_um", 2),
+    ("eccentricity", 4),
+    ("solidity", 4),
+    ("h_od_mean", 4),
+    ("h_od_std", 4),
+    ("e_od_mean", 4),
+    ("e_od_std", 4),
+)
+"""Columns after the six that every cells.csv has, and their decimals."""
+
+CELL_COLUMNS = ("cell_id", "x_px", "y_px", "area_um2", "class", "confidence", *(n for n, _ in MEASUREMENTS))
+
+BLOCK_ROWS = 1 << 16
+"""Rows formatted at once; a block takes some 40 MB."""
+
+
+class SlideProportions(Protocol):
+    """One row of proportions.csv, as `wsipipe.cohort.proportions.ProportionsRow` has it."""
+
+    @property
+    def slide_id(self) -> str:
+        """The slide."""
+        ...
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Cells of each class index."""
+        ...
+
+    @property
+    def n_cells(self) -> int:
+        """All cells."""
+        ...
+
+    @property
+    def p(self) -> tuple[float, ...]:
+        """Share of each class; empty when there are no cells."""
+        ...
+
+    @property
+    def tissue_mm2(self) -> float:
+        """Area of the tissue."""
+        ...
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the user should know."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Hash of the model."""
+        ...
+
+
+def cells_csv(path: Path, chunks: Iterable[LabelledCells], class_names: Sequence[str] = ()) -> int:
+    """Write one row per cell.
+
+    cell_id, x_px, y_px, area_um2 (2 decimals), class, confidence (4 decimals), then MEASUREMENTS. Without labels,
+    class and confidence are empty. Only one block of BLOCK_ROWS rows is held as text.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears when it is complete.
+    chunks : iterable of LabelledCells
+        All cells of the slide, sorted by y_px, then x_px.
+    class_names : sequence of str
+        Name of each class index.
+
+    Returns
+    -------
+    int
+        Cells written.
+
+    Raises
+    ------
+    ValueError
+        Rows are out of order, a number is not finite, or a class has no name.
+    """
+    order = RowOrder()
+    names = [name.encode() for name in class_names]
+    with atomic_write(path, "wb") as file:
+        file.write((",".join(CELL_COLUMNS) + "\n").encode())
+        for chunk in chunks:
+            first_id = order.take(chunk)
+            for start in range(0, len(chunk), BLOCK_ROWS):
+                file.write(_cell_lines(chunk, slice(start, start + BLOCK_ROWS), first_id + start, names))
+    return order.n_cells
+
+
+def _cell_lines(chunk: LabelledCells, rows: slice, first_id: int, names: list[bytes]) -> bytes:
+    cells = chunk.cells
+    n = len(cells.x_px[rows])
+    columns = [
+        digits.whole(np.arange(first_id, first_id + n, dtype=np.int64)),
+        digits.fixed(cells.x_px[rows], 2),
+        digits.fixed(cells.y_px[rows], 2),
+        digits.fixed(cells.area_um2[rows], 2),
+    ]
+    if chunk.classes is None or chunk.confidence is None:
+        columns += [digits.constant(b"", n), digits.constant(b"", n)]
+    else:
+        columns += [_class_words(chunk.classes[rows], names), digits.fixed(chunk.confidence[rows], 4)]
+    columns += [digits.fixed(getattr(cells, name)[rows], decimals) for name, decimals in MEASUREMENTS]
+    separated = [part for column in columns for part in (column, digits.constant(b",", n))]
+    return digits.join([*separated[:-1], digits.constant(b"\n", n)])[0]
+
+
+def _class_words(classes: digits.Text, names: list[bytes]) -> digits.Text:
+    if classes.max(initial=0) >= len(names):
+        msg = f"class {classes.max()} has no name; there are {len(names)}"
+        raise ValueError(msg)
+    return digits.words(names, classes)
+
+
+def proportions_csv(path: Path, rows: Iterable[SlideProportions], class_names: Sequence[str]) -> None:
+    """Write one row per slide, in the order given.
+
+    slide_id, n_cells, n_<class>..., p_<class>..., tissue_mm2 (4 decimals), flags (joined by `;`), model. The p
+    columns have all digits that a float64 needs to come back as it was, so that they sum to 1; they are empty
+    when there are no cells.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears when it is complete.
+    rows : iterable of SlideProportions
+        One a slide, each with as many counts as there are names.
+    class_names : sequence of str
+        Name of each class index.
+
+    Raises
+    ------
+    ValueError
+        A row has another number of classes.
+    """
+    columns = ["slide_id", "n_cells", *(f"n_{c}" for c in class_names), *(f"p_{c}" for c in class_names)]
+    with atomic_write(path) as file:
+        file.write(",".join([*columns, "tissue_mm2", "flags", "model"]) + "\n")
+        for row in rows:
+            if len(row.counts) != len(class_names):
+                msg = f"{row.slide_id} has {len(row.counts)} classes, not {len(class_names)}"
+                raise ValueError(msg)
+            shares = [repr(float(p)) for p in row.p] or [""] * len(class_names)
+            fields = [row.slide_id, str(row.n_cells), *map(str, row.counts), *shares, f"{row.tissue_mm2:.4f}"]
+            file.write(",".join(map(csv_field, [*fields, ";".join(row.flags), row.model])) + "\n")
