@@ -1,0 +1,35 @@
+"""Separation into haematoxylin and eosin."""
+
+import dataclasses
+
+import numpy as np
+
+from wsipipe.image.deconvolve import OD_UNIT, separate
+from wsipipe.image.stain import REFERENCE, unmixing
+
+
+def test_concentrations_come_back() -> None:
+    h, e = np.meshgrid(np.linspace(0, 0.8, 9), np.linspace(0, 0.5, 6))
+    od = h[..., None] * np.array(REFERENCE.vectors[0]) + e[..., None] * np.array(REFERENCE.vectors[1])
+    rgb = np.rint(240 * 10**-od).astype(np.uint8)
+    h_od, e_od = separate(rgb, REFERENCE)
+    assert h_od.dtype == e_od.dtype == np.uint16
+    assert np.abs(h_od * OD_UNIT - h).max() < 0.02
+    assert np.abs(e_od * OD_UNIT - e).max() < 0.02
+
+
+def test_it_is_the_matrix_formula_to_one_unit_and_never_negative() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)
+    profile = dataclasses.replace(REFERENCE, white=(250.0, 240.0, 245.0))
+    od = np.maximum(np.log10(np.array(profile.white) / np.maximum(rgb, 1)), 0)
+    expected = np.maximum(od @ unmixing(profile.vectors).T, 0)
+    for found, want in zip(separate(rgb, profile), np.moveaxis(expected, -1, 0), strict=True):
+        assert np.abs(found * OD_UNIT - want).max() < 2.5 * OD_UNIT
+
+
+def test_views_and_locked_arrays_give_the_same_pixels() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)
+    rgb.setflags(write=False)
+    whole = separate(rgb, REFERENCE)[0]
+    assert (separate(rgb[3:20, 5:33], REFERENCE)[0] == whole[3:20, 5:33]).all()
+    assert (separate(rgb[:, :, :][::-1], REFERENCE)[0] == whole[::-1]).all()
