@@ -6,7 +6,7 @@ from typing import Any
 
 _PHYSICAL_SIZE = re.compile(r"""\bPhysicalSize([XY])(Unit)?\s*=\s*["']([^"']*)["']""")
 _UNIT_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "&#181;m": 1.0, "&#xb5;m": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
-_PRINT_DPI_STEP = 100
+_PRINT_DPI_STEP, _PRINT_DPI_MAX = 100, 9600
 
 
 def number(value: Any) -> float | None:
@@ -21,12 +21,13 @@ def number(value: Any) -> float | None:
 def mpp_from_dpi(dpi: float | None) -> float | None:
     """Microns per pixel of `dpi` dots per inch; None for the round numbers that printers and cameras write.
 
-    72, 96 and multiples of 100 are defaults of software and of flatbed scanners, never the calibration of a microscope.
+    72, 96 and multiples of 100 up to 9600 are defaults of software and of flatbed scanners, never the calibration of a
+    microscope.
     """
     if dpi is None or not math.isfinite(dpi) or dpi <= 0:
         return None
     nearest = round(dpi)
-    is_round = nearest in (72, 96) or nearest % _PRINT_DPI_STEP == 0
+    is_round = nearest in (72, 96) or (nearest % _PRINT_DPI_STEP == 0 and nearest <= _PRINT_DPI_MAX)
     # Files store dots per cm or metre as whole numbers, so 72 dpi comes back as 72.009.
     if is_round and abs(dpi - nearest) <= max(0.02, 1e-4 * dpi):
         return None

@@ -9,7 +9,8 @@ from wsipipe.records import Grid, Level
 from wsipipe.units import LEVEL_TOLERANCE, UPSAMPLE_LIMIT
 
 _SHAPE_TOLERANCE = 0.02
-_WHOLE_SCALE = 1e-6
+_ROUNDING = 1e-6
+"""Relative differences that are rounding errors."""
 
 
 def make_grid(levels: tuple[Level, ...], slide_mpp: float, wanted_mpp: float) -> Grid:
@@ -29,10 +30,10 @@ def make_grid(levels: tuple[Level, ...], slide_mpp: float, wanted_mpp: float) ->
     """
     mpp = {i: slide_mpp * levels[i].downsample for i in _usable(levels)}
     nearest = min(mpp, key=lambda i: abs(mpp[i] / wanted_mpp - 1))
-    if abs(mpp[nearest] / wanted_mpp - 1) <= LEVEL_TOLERANCE:
+    if abs(mpp[nearest] / wanted_mpp - 1) <= LEVEL_TOLERANCE + _ROUNDING:
         return _grid(levels, nearest, mpp[nearest], 1.0)
     finer = [i for i in mpp if mpp[i] < wanted_mpp]
-    if not finer and slide_mpp > UPSAMPLE_LIMIT * wanted_mpp * (1 + _WHOLE_SCALE):
+    if not finer and slide_mpp > (UPSAMPLE_LIMIT + _ROUNDING) * wanted_mpp:
         raise ResolutionError(
             f"{slide_mpp:.4g} um/px is too coarse for a working resolution of {wanted_mpp:.4g} um/px",
             _remedy(slide_mpp),
@@ -53,7 +54,7 @@ def overview_grid(levels: tuple[Level, ...], slide_mpp: float, wanted_mpp: float
 def fitting_recipe(slide_mpp: float) -> str | None:
     """Packed recipe whose working resolution is nearest to the slide's and not too fine for it."""
     working = {name: load_recipe(name).working.mpp for name in packed_recipes()}
-    fitting = [name for name, mpp in working.items() if slide_mpp <= UPSAMPLE_LIMIT * mpp]
+    fitting = [name for name, mpp in working.items() if slide_mpp <= (UPSAMPLE_LIMIT + _ROUNDING) * mpp]
 
     def distance(name: str) -> tuple[float, bool, bool, str]:
         # On a tie the general recipes come first.
@@ -80,7 +81,7 @@ def _grid(levels: tuple[Level, ...], index: int, mpp: float, scale: float) -> Gr
 
 def _snapped(scale: float) -> float:
     """0.3 / 0.1 is 3, not 2.9999999999999996."""
-    return float(round(scale)) if abs(scale - round(scale)) < _WHOLE_SCALE * scale else scale
+    return float(round(scale)) if abs(scale - round(scale)) < _ROUNDING * scale else scale
 
 
 def _remedy(slide_mpp: float) -> str:

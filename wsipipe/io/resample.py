@@ -34,7 +34,9 @@ class Taps(NamedTuple):
 
 def grid_length(level_px: int, scale: float) -> int:
     """Whole grid pixels in `level_px` level pixels; at least 1."""
-    return max(1, (level_px << _POSITION_BITS) // _fixed(scale))
+    step = _fixed(scale)
+    # What is missing of the last pixel may be less than its smallest weight: 8000 / 0.8 is 10000.
+    return max(1, ((level_px << _POSITION_BITS) + (step >> (_WEIGHT_BITS + 2))) // step)
 
 
 def axis_taps(scale: float, first: int, count: int, level_px: int) -> Taps:
