@@ -42,9 +42,7 @@ def atomic_write(path: Path | str, mode: Literal["w", "wb"] = "w") -> contextlib
 def _replacing(path: Path, mode: Literal["w", "wb"]) -> Iterator[IO[Any]]:
     # The name starts with a dot and ends in .part: no reader, and no glob for the real ending, takes it up.
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
-    opened: IO[Any] = (
-        temporary.open("x+b") if mode == "wb" else temporary.open("x+", encoding="utf-8", newline="")
-    )
+    opened: IO[Any] = temporary.open("x+b") if mode == "wb" else temporary.open("x+", encoding="utf-8", newline="")
     try:
         with opened as file:
             yield file

@@ -46,14 +46,18 @@ class TissueConfig:
 
     mpp: float = _number(8.0, 1.0, 64.0)
     """Microns per pixel of the overview that the tissue mask is made from."""
-    min_od: float = _number(0.06, 0.0, 1.0)
-    """Lowest mean optical density above the glass that can be tissue; the slide's own threshold is clipped to it."""
+    min_od: float = _number(0.035, 0.0, 1.0)
+    """Lowest mean optical density above the glass that can be tissue; noisy or dirty glass raises the threshold."""
     max_od: float = _number(0.12, 0.0, 1.0)
-    """Highest value that the slide's own threshold may take, so that pale tissue beside dark tissue is kept."""
+    """Highest value that glass may raise the threshold to, so that pale tissue is kept."""
     min_area_um2: float = _number(10_000.0, 0.0, 1e9)
-    """Smaller pieces are dirt (pieces of a slide smaller than ten times this are kept)."""
+    """Smaller pieces are dirt; on images smaller than 5 mm2 the limit is 0.2 % of the image."""
     max_hole_um2: float = _number(50_000.0, 0.0, 1e9)
-    """Smaller holes in tissue are tissue."""
+    """Smaller holes in tissue are tissue; on images smaller than 1 mm2 the limit is 5 % of the image."""
+    margin_um: float = _number(12.0, 0.0, 1000.0)
+    """Tissue is widened by this, at least by one pixel, so that nuclei at its edge are inside."""
+    min_ink_um2: float = _number(100_000.0, 0.0, 1e9)
+    """Smaller places of the colour of ink are taken for tissue."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Every error the pipeline raises on purpose: what happened, and what to do about it."""
 
+from typing import Self
+
 
 class WsipipeError(Exception):
     """Base of all deliberate errors; prints as one line.
@@ -21,6 +23,10 @@ class WsipipeError(Exception):
         self.what = _one_line(what)
         self.remedy = _one_line(remedy)
         self.subject = _one_line(subject)
+
+    def of(self, subject: str) -> Self:
+        """The same error, naming the slide or file it is about."""
+        return type(self)(self.what, self.remedy, self.subject or subject)
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.subject, self.what, self.remedy) if part)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, StoreError, UsageError, WsipipeError
+from wsipipe.errors import SlideError, StoreError, UnreadableSlideError, UsageError, WsipipeError
 from wsipipe.gan.checkpoint import Model, load, save
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
@@ -100,26 +100,27 @@ def _segment_all(
     slides: Sequence[Path], settings: Settings, out: OutputFolder, report: Reporter
 ) -> tuple[list[SlideFolder], int]:
     """Segment the slides one after another; one that fails is recorded and never stops the rest."""
-    failed: dict[str, tuple[Path, WsipipeError]] = {}
+    failed: dict[str, tuple[Path, SlideError]] = {}
     readable: dict[Path, str] = {}
     for path in dict.fromkeys(slides):
         try:
             readable[path] = fingerprint(path)
-        except SlideError as error:
-            failed[path.stem] = (path, error)
+        except OSError as error:
+            what = f"cannot be read ({error.strerror or error})"
+            failed[path.stem] = (path, UnreadableSlideError(what, "check the path and its permissions"))
     names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
     _check_recipes(out, set(names) if settings.overwrite else set(), settings)
-    _make_folder(out)
+    out.make()
     done = []
     with Pool(settings.workers, settings.scheduler) as pool:
         for slide_id, path in names.items():
-            error = _segment_one(path, out.slide(slide_id), settings, pool, report)
-            if error is None:
+            failure = _segment_one(path, out.slide(slide_id), settings, pool, report)
+            if failure is None:
                 done.append(out.slide(slide_id))
             else:
-                failed[slide_id] = (path, error)
-    for slide_id, (_, error) in failed.items():
-        report.fail(f"{slide_id}: {error}")
+                failed[slide_id] = (path, failure)
+    for slide_id, (_, failure) in failed.items():
+        report.fail(str(failure.of(slide_id)))
     record_failures(out, failed, [folder.slide_id for folder in done])
     return done, 1 if failed else 0
 
@@ -182,12 +183,3 @@ def _check_recipes(out: OutputFolder, started_again: set[str], settings: Setting
     for folder in out.slides():
         if folder.slide_id not in started_again:
             check_recipe(folder, settings)
-
-
-def _make_folder(out: OutputFolder) -> None:
-    try:
-        out.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be made ({error.strerror})", "name a folder that you may write to", f"-o {out.path.name}"
-        ) from error

@@ -27,10 +27,13 @@ from wsipipe.io.spool import Spool
 from wsipipe.io.store import FORMAT_VERSION, ROWS_PER_SHARD, CellStore, write_store
 from wsipipe.parallel import Pool, per_thread
 from wsipipe.progress import Reporter
-from wsipipe.records import Cells, Grid, SlideInfo, StainProfile, Tile
+from wsipipe.records import Box, Cells, Grid, SlideInfo, StainProfile, Tile
 
 SAMPLE_BLOCK_PX = 256
 """Side of the blocks, on the working grid, that the stain profile is fitted on."""
+
+DETAILS = 2
+"""Sampled blocks that the store keeps for the report."""
 
 _this_thread = threading.local()
 
@@ -61,6 +64,8 @@ class SlidePlan:
 
     task: SlideTask
     tiles: tuple[Tile, ...]
+    sampled: tuple[Box, ...]
+    blocks: NDArray[np.uint8]
     overview: NDArray[np.uint8]
     tissue: NDArray[np.bool_]
     overview_grid: Grid
@@ -182,8 +187,9 @@ def plan_slide(slide: Slide, path: Path, settings: Settings) -> SlidePlan:
     boxes = spread_blocks(
         tissue.mask, mask_px, grid.width_px, grid.height_px, SAMPLE_BLOCK_PX, recipe.stain.sample_blocks
     )
-    regions = [slide.read(grid, box) for box in boxes]
-    blocks = np.stack([region.rgb for region in regions if not region.unreadable] or [regions[0].rgb])
+    read = [(box, slide.read(grid, box)) for box in boxes]
+    sampled = [(box, region.rgb) for box, region in read if not region.unreadable] or [(boxes[0], read[0][1].rgb)]
+    blocks = np.stack([rgb for _, rgb in sampled])
     profile = fit_stain(blocks, tissue.white, recipe.stain)
     profile = dataclasses.replace(profile, threshold=fit_threshold(blocks, grid.mpp, profile, recipe.nuclei))
     halo = view_halo_px(grid.mpp, recipe.nuclei, recipe.patches)
@@ -192,6 +198,8 @@ def plan_slide(slide: Slide, path: Path, settings: Settings) -> SlidePlan:
     return SlidePlan(
         task=SlideTask(path, slide.info, grid, profile, recipe),
         tiles=tuple(tile for tile in tiles if touches(tissue.mask, tile.core, mask_px)),
+        sampled=tuple(box for box, _ in sampled),
+        blocks=blocks,
         overview=overview,
         tissue=tissue.mask,
         overview_grid=overview_grid,
@@ -275,6 +283,7 @@ def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[s
         "unreadable_share": round(share, 6),
         "tissue_mm2": round(plan.tissue_mm2, 4),
     }
+    down = plan.task.grid.downsample
     attributes = {
         "slide": dataclasses.asdict(plan.task.info),
         "grid": dataclasses.asdict(plan.task.grid),
@@ -285,14 +294,23 @@ def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[s
         "counts": counts,
         "warnings": warnings,
     }
+    details = _densest(plan, spool.centres())
+    attributes["details_xy"] = [(plan.sampled[i].x * down, plan.sampled[i].y * down) for i in details]
     write_store(
         folder.store,
         spool.sorted_chunks(ROWS_PER_SHARD),
         len(spool),
         recipe.patches.size_px,
-        {"overview": plan.overview, "tissue": plan.tissue},
+        {"overview": plan.overview, "tissue": plan.tissue, "details": plan.blocks[details]},
         attributes,
     )
+
+
+def _densest(plan: SlidePlan, centres: NDArray[np.float64]) -> list[int]:
+    """Indices of the sampled blocks with the most cells, for people to look at; `centres` is (n, 2) level-0 x, y."""
+    x, y = (centres / plan.task.grid.downsample).T
+    counts = [int(((x >= b.x) & (x < b.right) & (y >= b.y) & (y < b.bottom)).sum()) for b in plan.sampled]
+    return [int(i) for i in np.argsort(-np.array(counts), kind="stable")[:DETAILS]]
 
 
 def _unreadable_share(plan: SlidePlan, blocks: set[tuple[int, ...]]) -> float:

@@ -81,7 +81,7 @@ def _rows(
     return Cells(
         x_px=np.round(x * scale, 2),
         y_px=np.round(y * scale, 2),
-        area_um2=px2_to_um2(found.area_px[owned], grid.mpp).astype(f4),
+        area_um2=(found.area_px[owned] * px2_to_um2(1.0, grid.mpp)).astype(f4),
         perimeter_um=(found.perimeter_px[owned] * grid.mpp).astype(f4),
         eccentricity=found.eccentricity[owned].astype(f4),
         solidity=found.solidity[owned].astype(f4),

@@ -20,7 +20,7 @@ def plan_tiles(width_px: int, height_px: int, tile_px: int, halo_px: int) -> lis
     halo_px : int
         What a tile sees beyond its core on every side.
     """
-    tiles = []
+    tiles: list[Tile] = []
     for y in range(0, height_px, tile_px):
         for x in range(0, width_px, tile_px):
             core = Box(x, y, min(tile_px, width_px - x), min(tile_px, height_px - y))

@@ -4,14 +4,14 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsipipe.atomic import atomic_write
 from wsipipe.csvtext import csv_field, csv_text
-from wsipipe.errors import WsipipeError
+from wsipipe.errors import UsageError, WsipipeError
 
 _FAILURE_COLUMNS = ("slide_id", "path", "reason", "remedy")
 
@@ -90,6 +90,21 @@ class OutputFolder:
         """Names and colours of the classes."""
         return self.path / "classes.toml"
 
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        UsageError
+            If it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot be made ({error.strerror})", "name a folder that you may write to", f"-o {self.path.name}"
+            ) from error
+
     def slide(self, slide_id: str) -> SlideFolder:
         """Folder of a slide, there or not."""
         return SlideFolder(self.path / slide_id)
@@ -131,7 +146,7 @@ def path_hash(path: Path) -> str:
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
 
 
-def record_failures(out: OutputFolder, failed: dict[str, tuple[Path, WsipipeError]], done: Iterable[str]) -> None:
+def record_failures(out: OutputFolder, failed: Mapping[str, tuple[Path, WsipipeError]], done: Iterable[str]) -> None:
     """Bring failures.csv up to date: rows of slides that are done now go, new failures come; no rows, no file."""
     rows: dict[str, tuple[str, ...]] = {}
     if out.failures.is_file():

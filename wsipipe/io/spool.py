@@ -104,6 +104,12 @@ class Spool:
         self._files["journal"].flush()
         self.tiles[tile] = facts
 
+    def centres(self) -> NDArray[np.float64]:
+        """x_px and y_px of every cell, in the order they came; float64 (n, 2)."""
+        self._files["cells"].seek(0)
+        rows = np.fromfile(self._files["cells"], _ROW)
+        return np.column_stack([rows["x_px"], rows["y_px"]])
+
     def sorted_chunks(self, rows_per_chunk: int) -> Iterator[Cells]:
         """All cells in the order of `Cells.order`, in chunks; memory is bounded by the fixed rows and one chunk."""
         self._files["cells"].seek(0)
