@@ -56,7 +56,7 @@ class TissueConfig:
     """Smaller holes in tissue are tissue; on images smaller than 1 mm2 the limit is 5 % of the image."""
     margin_um: float = _number(12.0, 0.0, 1000.0)
     """Tissue is widened by this, at least by one pixel, so that nuclei at its edge are inside."""
-    min_ink_um2: float = _number(100_000.0, 0.0, 1e9)
+    min_ink_um2: float = _number(50_000.0, 0.0, 1e9)
     """Smaller places of the colour of ink are taken for tissue."""
 
 
