@@ -1,0 +1,78 @@
+"""Ink of marker pens on an overview: blue, green, black. Red ink has the colours of eosin and blood: not told apart."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.units import um2_to_px2
+
+_WEAK = 0.4
+_BLUE_RATIO_MIN, _BLUE_RATIO_MAX, _BLUE_FACTOR = 1.0, 1.3, 1.5
+
+
+def find_ink(
+    density: NDArray[np.float32], searched: NDArray[np.bool_], mpp: float, min_area_um2: float
+) -> NDArray[np.bool_]:
+    """Find ink: places of a colour that tissue does not have, and what fades out around them in the same colour.
+
+    Parameters
+    ----------
+    density : float32, (h, w, 3)
+        Optical density above the glass, RGB.
+    searched : bool, (h, w)
+    mpp : float
+        Microns per pixel.
+    min_area_um2 : float
+        Smaller places are tissue of an unusual colour, or pigment.
+
+    Returns
+    -------
+    bool, (h, w)
+    """
+    smallest_px = um2_to_px2(min_area_um2, mpp)
+    ratio = _blue_ratio(density, searched)
+    ink = _grown(_blue(density, ratio, 1.0) & searched, _blue(density, ratio, _WEAK) & searched, smallest_px)
+    for colour in (_green, _black):
+        ink |= _grown(colour(density, 1.0) & searched, colour(density, _WEAK) & searched, smallest_px)
+    return np.asarray(cv2.dilate(ink.astype(np.uint8), np.ones((3, 3), np.uint8))) > 0
+
+
+def _blue_ratio(density: NDArray[np.float32], searched: NDArray[np.bool_]) -> float:
+    """Red density over green density that this slide's stain does not reach.
+
+    Haematoxylin and eosin together have a ratio of 0.5 to 0.8, haematoxylin alone of up to 1.15, blue inks of 1 to 2:
+    what counts as ink depends on the slide's own stain, taken from the quarter of it that is least blue.
+    """
+    red, green = density[..., 0], density[..., 1]
+    stained = searched & (red + green > 0.3)
+    if not stained.any():
+        return _BLUE_RATIO_MAX
+    usual = float(np.percentile(red[stained] / np.maximum(green[stained], 1e-3), 25))
+    return min(max(_BLUE_FACTOR * usual, _BLUE_RATIO_MIN), _BLUE_RATIO_MAX)
+
+
+def _blue(density: NDArray[np.float32], ratio: float, strength: float) -> NDArray[np.bool_]:
+    """Red absorbed more than green, and far more than blue."""
+    red, green, blue = (density[..., i] for i in range(3))
+    return np.asarray((red > ratio * green) & (red > 0.35 * strength) & (red - blue > 0.15 * strength))
+
+
+def _green(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
+    """Green absorbed least, of which every stain of tissue absorbs much."""
+    red, green, blue = (density[..., i] for i in range(3))
+    return np.asarray(np.minimum(red, blue) - green > 0.06 * strength)
+
+
+def _black(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
+    """All colours absorbed, and alike."""
+    lowest, highest = density.min(axis=2), density.max(axis=2)
+    return np.asarray((lowest > 0.45 * strength) & (highest - lowest < 0.2 * highest))
+
+
+def _grown(strong: NDArray[np.bool_], weak: NDArray[np.bool_], smallest_px: float) -> NDArray[np.bool_]:
+    """Connected places of `weak` that hold at least `smallest_px` pixels of `strong`."""
+    _, labels = cv2.connectedComponents(weak.astype(np.uint8))
+    held = np.bincount(labels[strong & weak], minlength=int(labels.max()) + 1)
+    keep = held >= max(1.0, smallest_px)
+    keep[0] = False
+    return np.asarray(keep[labels])
