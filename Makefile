@@ -31,7 +31,7 @@ test-gpu: $(VENV)/.installed
 	$(BIN)/python -m pytest -m gpu
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m tests.benchmarks.segment_memory
+	$(BIN)/python -m tests.benchmarks.segment
 
 image:
 	docker build -t wsipipe .

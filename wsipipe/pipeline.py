@@ -17,7 +17,7 @@ from wsipipe.labelling import choose_model, label_store, load_model, train_model
 from wsipipe.parallel import Pool
 from wsipipe.progress import Reporter
 from wsipipe.segmenting import check_recipe, plan_slide, segment_slide
-from wsipipe.tables import write_proportions, write_tables
+from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_tables
 
 _MPX_PER_S = 5.0
 """Working megapixels that one worker segments a second, for the plan of a dry run (docs/benchmarks.md)."""
@@ -74,6 +74,21 @@ def proportions(settings: Settings, report: Reporter) -> int:
             store.labels(model.hash)  # says which slide is to be labelled first
         folder.note(tables=None)
     return _label_all(out, model, settings, report)
+
+
+def export(out_path: Path, kind: str, folder: Path | None, report: Reporter) -> int:
+    """Write the cells of every slide of an output in another form, beside its store or in one folder."""
+    out = OutputFolder(out_path)
+    model = load(out.model) if out.model.is_file() else None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    for slide, store in _stores(out):
+        target = (
+            slide.path / EXPORTS[kind] if folder is None else folder / f"{slide.slide_id}{Path(EXPORTS[kind]).suffix}"
+        )
+        write_export(kind, target, store, model, class_names(out, model))
+        report.say(f"{slide.slide_id}: {target.name}")
+    return 0
 
 
 def describe(slides: Sequence[Path], settings: Settings) -> str:

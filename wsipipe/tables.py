@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from wsipipe.atomic import atomic_write
 from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_row
 from wsipipe.config import Recipe, parse_recipe
+from wsipipe.errors import StoreError
 from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
+from wsipipe.export.masks import PNG_MAX_CELLS, PNG_MAX_SIDE_PX, label_image, write_mask_png
 from wsipipe.export.report.page import SlideReport, View, slide_page
 from wsipipe.export.report.pictures import draw_nuclei
 from wsipipe.export.rows import LabelledCells
@@ -24,6 +27,9 @@ from wsipipe.records import Box, Labels, Level, SlideInfo
 
 ROWS_AT_ONCE = 50_000
 """Cells held in memory while tables are written."""
+
+EXPORTS = {"csv": "cells.csv", "geojson": "cells.geojson", "masks": "masks.png"}
+"""File beside the store, of every form that `write_export` knows."""
 
 _VIEW_PX = 1400
 _DETAIL_ZOOM = 3
@@ -45,6 +51,31 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
     with atomic_write(report_path) as file:
         file.write(page)
     folder.note(state="labelled" if model else "segmented", tables=shown)
+
+
+def write_export(kind: str, target: Path, store: CellStore, model: Model | None, classes: Sequence[CellClass]) -> None:
+    """Write the cells of a slide to `target` in one of the forms of EXPORTS.
+
+    Raises
+    ------
+    StoreError
+        If the slide is too large for the form.
+    """
+    labels = store.labels(model.hash) if model else None
+    if kind == "csv":
+        cells_csv(target, _chunks(store, labels), [c.name for c in classes])
+    elif kind == "geojson":
+        cells_geojson(target, _chunks(store, labels), slide_info(store), classes)
+    else:
+        info = slide_info(store)
+        if len(store) > PNG_MAX_CELLS or max(info.width_px, info.height_px) > PNG_MAX_SIDE_PX:
+            raise StoreError(
+                f"{len(store)} cells on {info.width_px} x {info.height_px} px do not fit a 16-bit PNG",
+                "export geojson instead",
+                info.slide_id,
+            )
+        cells = (chunk.cells for chunk in _chunks(store, labels))
+        write_mask_png(target, label_image(cells, info.width_px, info.height_px))
 
 
 def write_proportions(out: OutputFolder, model: Model | None) -> None:

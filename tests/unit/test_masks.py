@@ -1,0 +1,68 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsipipe.export.masks import PNG_MAX_CELLS, label_image, write_mask_png
+from wsipipe.image.morphology import measure
+from wsipipe.io.truth_files import find_truth, read_mask, read_points
+
+
+class Columns:
+    """What `label_image` reads, from a label image measured on its own grid."""
+
+    def __init__(self, labels, scale=1.0):
+        od = np.zeros(labels.shape, np.uint16)
+        found = measure(labels.astype(np.int32), od, od)
+        self.contour_offset = found.contour_offset
+        self.contour_xy = (found.contour_xy * scale).astype(np.float32)
+
+
+def blobs(seed: int, n: int = 6) -> np.ndarray:
+    """Non-overlapping filled discs, numbered in raster order of their first pixel."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((40, 60), np.int32)
+    y, x = np.mgrid[0:40, 0:60]
+    for _ in range(n):
+        cy, cx, r = rng.uniform(0, 40), rng.uniform(0, 60), rng.uniform(1, 6)
+        disc = (y - cy) ** 2 + (x - cx) ** 2 <= r * r
+        if not labels[disc].any():
+            labels[disc] = labels.max() + 1
+    return labels
+
+
+@given(st.integers(0, 10_000))
+def test_outlines_give_back_the_masks_they_were_made_from(seed):
+    labels = blobs(seed)
+    np.testing.assert_array_equal(label_image([Columns(labels)], 60, 40), labels)
+
+
+@given(st.integers(0, 10_000))
+def test_a_coarser_grid_is_drawn_in_level0_pixels(seed):
+    labels = blobs(seed)
+    drawn = label_image([Columns(labels, 2.0)], 120, 80)
+    np.testing.assert_array_equal(drawn, np.kron(labels, np.ones((2, 2), np.int32)))
+    np.testing.assert_array_equal(label_image([Columns(labels, 2.0)], 60, 40, downsample=2.0), labels)
+
+
+def test_chunks_number_on():
+    labels = blobs(3)
+    both = label_image([Columns(labels), Columns(labels)], 60, 40)
+    assert both.max() == 2 * labels.max()
+
+
+def test_mask_png_round_trip_with_all_16_bits(tmp_path):
+    labels = np.arange(65_536, dtype=np.uint32).reshape(256, 256)
+    write_mask_png(tmp_path / "m.png", labels)
+    assert labels.max() == PNG_MAX_CELLS
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png"), labels)
+    assert find_truth(tmp_path, "m") == tmp_path / "m.png"
+    assert find_truth(tmp_path, "n") is None
+
+
+def test_points_with_and_without_classes(tmp_path):
+    (tmp_path / "a.csv").write_text("﻿x,y,class\r\n1.5,2,lymphocyte\r\n", encoding="utf-8")
+    points = read_points(tmp_path / "a.csv")
+    assert points.xy.tolist() == [[1.5, 2.0]]
+    assert points.classes.tolist() == ["lymphocyte"]
+    (tmp_path / "b.csv").write_text("x_px,y_px\n")
+    assert read_points(tmp_path / "b.csv").xy.shape == (0, 2)

@@ -1,0 +1,62 @@
+"""`wsipipe evaluate`: an output against ground truth."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsipipe.cli.options import OUT_ARGUMENT
+
+_TRUTH = click.option("--truth", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
+                      help="Folder of <slide_id>.png instance masks or <slide_id>.csv points.")  # fmt: skip
+_JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
+_DEBUG = click.option("--debug", is_flag=True, help="Print tracebacks.")
+
+
+@click.group("evaluate")
+def command() -> None:
+    """Compare a finished output with ground truth."""
+
+
+@command.command("nuclei")
+@OUT_ARGUMENT
+@_TRUTH
+@click.option("--radius", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Pixels within which a centre is found.")  # fmt: skip
+@_JSON
+@_DEBUG
+def nuclei(out: Path, truth: Path, radius: float, as_json: bool, debug: bool) -> int:  # noqa: ARG001
+    """AJI, PQ and Dice against masks; precision, recall and F1 against points."""
+    from wsipipe.evaluation import evaluate_nuclei  # noqa: PLC0415 - heavy
+
+    rows = evaluate_nuclei(out, truth, radius)
+    click.echo(json.dumps(rows) if as_json else _table(rows))
+    return 0
+
+
+@command.command("classes")
+@OUT_ARGUMENT
+@_TRUTH
+@click.option("--radius", default=6.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Pixels within which a cell is the marked one.")  # fmt: skip
+@_JSON
+@_DEBUG
+def classes(out: Path, truth: Path, radius: float, as_json: bool, debug: bool) -> int:  # noqa: ARG001
+    """Purity, entropy, F, AMI, ARI and NMI of the classes against marked ones."""
+    from wsipipe.evaluation import evaluate_classes  # noqa: PLC0415 - heavy
+
+    row = evaluate_classes(out, truth, radius)
+    click.echo(json.dumps(row) if as_json else _table([row]))
+    return 0
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Columns lined up, numbers with 4 decimals."""
+    cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in cells)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

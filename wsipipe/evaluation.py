@@ -1,0 +1,115 @@
+"""Compare a finished output with ground truth, slide by slide, matched by slide_id."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsipipe.cohort.evaluate import cluster_scores, detection_scores, mask_scores, match_points
+from wsipipe.errors import UsageError
+from wsipipe.export.masks import label_image
+from wsipipe.gan.checkpoint import load
+from wsipipe.io.output import OutputFolder
+from wsipipe.io.store import CellStore
+from wsipipe.io.truth_files import find_truth, read_mask, read_points
+from wsipipe.tables import slide_info
+
+NUCLEI_RADIUS_PX = 10.0
+CLASSES_RADIUS_PX = 6.0
+UNCLASSIFIED = "unclassified"
+"""Points of this class were marked but not classified; they are left out of class scores."""
+
+Row = dict[str, Any]
+
+
+def evaluate_nuclei(out: Path, truth: Path, radius_px: float = NUCLEI_RADIUS_PX) -> list[Row]:
+    """One row per slide, and one for all: AJI, PQ, DQ, SQ, Dice against masks; precision, recall, F1 against points.
+
+    Masks are averaged over slides; points are pooled.
+
+    Raises
+    ------
+    UsageError
+        If no slide of `out` has a file in `truth`, or the files are of two kinds.
+    """
+    pairs = list(_pairs(out, truth))
+    kinds = {path.suffix == ".csv" for _, path in pairs}
+    if len(kinds) != 1:
+        raise UsageError("holds masks and points", "keep them in two folders", f"--truth {truth.name}")
+    return _against_points(pairs, radius_px) if kinds.pop() else _against_masks(pairs)
+
+
+def evaluate_classes(out: Path, truth: Path, radius_px: float = CLASSES_RADIUS_PX) -> Row:
+    """Purity, entropy, the paper's F, AMI, ARI and NMI of the classes against marked ones, over all slides.
+
+    Raises
+    ------
+    UsageError
+        If there is no labelled slide, no point with a class, or no cell near one.
+    """
+    folder = OutputFolder(out)
+    if not folder.model.is_file():
+        raise UsageError("holds no labels", "run `wsipipe label` first", out.name)
+    model_hash = load(folder.model).hash
+    marked, given, n_truth, n_cells = [], [], 0, 0
+    for store, path in _pairs(out, truth):
+        points = read_points(path)
+        known = (points.classes != UNCLASSIFIED) & (points.classes != "")
+        found, true = match_points(_centres(store), points.xy[known], radius_px)
+        marked.append(points.classes[known][true])
+        given.append(store.labels(model_hash).classes[found])
+        n_truth, n_cells = n_truth + int(known.sum()), n_cells + len(store)
+    if not sum(map(len, marked)):
+        raise UsageError("no cell lies near a point with a class", "check the coordinates", f"--truth {truth.name}")
+    scores = dataclasses.asdict(cluster_scores(np.concatenate(marked), np.concatenate(given)))
+    return {**dataclasses.asdict(detection_scores(sum(map(len, marked)), n_cells, n_truth)), **scores}
+
+
+def _against_masks(pairs: list[tuple[CellStore, Path]]) -> list[Row]:
+    rows = []
+    for store, path in pairs:
+        true, info = read_mask(path), slide_info(store)
+        if true.shape != (info.height_px, info.width_px):
+            raise UsageError(
+                f"mask of {true.shape[1]} x {true.shape[0]} px for a slide of {info.width_px} x {info.height_px} px",
+                "give masks in level-0 pixels",
+                path.name,
+            )
+        chunks = (cells for _, cells in store.chunks(patches=False))
+        found = label_image(chunks, info.width_px, info.height_px)
+        rows.append({"slide_id": store.slide_id, **dataclasses.asdict(mask_scores(true, found))})
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "slide_id"}
+    return [*rows, {"slide_id": "mean", **mean}]
+
+
+def _against_points(pairs: list[tuple[CellStore, Path]], radius_px: float) -> list[Row]:
+    rows, total = [], np.zeros(3, np.int64)
+    for store, path in pairs:
+        points = read_points(path)
+        hits = len(match_points(_centres(store), points.xy, radius_px)[0])
+        counts = np.array([hits, len(store), len(points.xy)])
+        total += counts
+        rows.append({"slide_id": store.slide_id, **dataclasses.asdict(detection_scores(*counts.tolist()))})
+    return [*rows, {"slide_id": "all", **dataclasses.asdict(detection_scores(*total.tolist()))}]
+
+
+def _pairs(out: Path, truth: Path) -> Iterator[tuple[CellStore, Path]]:
+    """Finished slides that have a truth file."""
+    none = True
+    for folder in OutputFolder(out).finished():
+        path = find_truth(truth, folder.slide_id)
+        if path is not None:
+            none = False
+            yield CellStore(folder.store), path
+    if none:
+        raise UsageError(
+            "no file there is named like a finished slide of OUT",
+            "name them <slide_id>.png or .csv",
+            f"--truth {truth.name}",
+        )
+
+
+def _centres(store: CellStore) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.column_stack([np.asarray(store.array(name)[:]) for name in ("x_px", "y_px")])

@@ -1,0 +1,65 @@
+"""Ground truth as labs keep it: instance masks and point lists, matched to slides by name."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Points:
+    """Marked centres: float64 (n, 2) level-0 x and y, and the class written beside each ("" when none)."""
+
+    xy: NDArray[np.float64]
+    classes: NDArray[np.str_]
+
+
+def find_truth(folder: Path, slide_id: str) -> Path | None:
+    """The file of `folder` that is about a slide: `<slide_id>.png`, `.tif` or `.csv`."""
+    for suffix in (".png", ".tif", ".tiff", ".csv"):
+        if (folder / f"{slide_id}{suffix}").is_file():
+            return folder / f"{slide_id}{suffix}"
+    return None
+
+
+def read_mask(path: Path) -> NDArray[np.integer]:
+    """Instance mask, (height, width): 0 is background, every other value one nucleus.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be decoded or is not one channel of whole numbers.
+    """
+    try:
+        data = path.read_bytes()
+        mask = np.asarray(imagecodecs.png_decode(data) if path.suffix == ".png" else imagecodecs.imread(str(path)))
+    except (OSError, ValueError, RuntimeError, imagecodecs.DelayedImportError) as error:
+        raise UsageError(f"cannot be decoded ({error})", "give 16-bit grey PNG or TIFF masks", path.name) from error
+    if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
+        raise UsageError(f"has shape {mask.shape}, {mask.dtype}", "give one channel of whole numbers", path.name)
+    return mask
+
+
+def read_points(path: Path) -> Points:
+    """Centres from a CSV with columns x and y (or x_px and y_px) and perhaps class.
+
+    Raises
+    ------
+    UsageError
+        If the columns are missing or hold something else than numbers.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            names = rows.fieldnames or []
+            x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
+            found = [(float(row[x]), float(row[y]), row.get("class") or "") for row in rows]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"is no list of points ({error!r})", "give columns x,y[,class]", path.name) from error
+    xy = np.array([(px, py) for px, py, _ in found], np.float64).reshape(-1, 2)
+    return Points(xy, np.array([name for _, _, name in found], np.str_))
