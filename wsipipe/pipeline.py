@@ -15,8 +15,9 @@ from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.io.store import CellStore
 from wsipipe.labelling import choose_model, label_store, load_model, train_model
 from wsipipe.parallel import Pool
+from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
-from wsipipe.segmenting import check_recipe, plan_slide, segment_slide
+from wsipipe.segmenting import check_recipe, segment_slide
 from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_tables
 
 _MPX_PER_S = 5.0

@@ -1,0 +1,100 @@
+"""A slide looked over once, before any tile: where its tissue is, how it is stained, which tiles are to be done."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.config import Recipe, Settings
+from wsipipe.image.nuclei import fit_threshold
+from wsipipe.image.patches import view_halo_px
+from wsipipe.image.stain import fit_stain
+from wsipipe.image.tiling import plan_tiles, spread_blocks, touches
+from wsipipe.image.tissue import find_tissue
+from wsipipe.io.regions import read_regions
+from wsipipe.io.slide import Slide
+from wsipipe.records import Box, Grid, SlideInfo, StainProfile, Tile
+
+SAMPLE_BLOCK_PX = 256
+"""Side of the blocks, on the working grid, that the stain profile is fitted on."""
+
+
+@dataclass(frozen=True)
+class SlideTask:
+    """All that a worker needs to do any tile of a slide; small, and the same for every tile."""
+
+    path: Path
+    info: SlideInfo
+    grid: Grid
+    profile: StainProfile
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class SlidePlan:
+    """A slide looked over: where its tissue is, how it is stained, which tiles are to be done."""
+
+    task: SlideTask
+    tiles: tuple[Tile, ...]
+    sampled: tuple[Box, ...]
+    blocks: NDArray[np.uint8]
+    overview: NDArray[np.uint8]
+    tissue: NDArray[np.bool_]
+    overview_grid: Grid
+    warnings: tuple[str, ...]
+
+    @property
+    def tissue_mm2(self) -> float:
+        """Area of the tissue mask."""
+        return float(self.tissue.sum()) * (self.overview_grid.mpp / 1000) ** 2
+
+
+def plan_slide(slide: Slide, path: Path, settings: Settings) -> SlidePlan:
+    """Look the slide over once: tissue, stain profile, threshold, tiles. Depends on no tile size.
+
+    Raises
+    ------
+    ResolutionError, NotBrightfieldError, NoTissueError, UnreadableSlideError
+        If the slide cannot be processed with this recipe.
+    """
+    recipe = settings.recipe
+    grid = slide.grid(recipe.working.mpp)
+    overview, overview_grid = slide.overview(recipe.tissue.mpp)
+    tissue = find_tissue(overview, overview_grid.mpp, recipe.tissue, _searchable(slide, overview_grid, settings))
+    mask_px = overview_grid.downsample / grid.downsample
+    boxes = spread_blocks(
+        tissue.mask, mask_px, grid.width_px, grid.height_px, SAMPLE_BLOCK_PX, recipe.stain.sample_blocks
+    )
+    read = [(box, slide.read(grid, box)) for box in boxes]
+    sampled = [(box, region.rgb) for box, region in read if not region.unreadable] or [(boxes[0], read[0][1].rgb)]
+    blocks = np.stack([rgb for _, rgb in sampled])
+    profile = fit_stain(blocks, tissue.white, recipe.stain)
+    profile = dataclasses.replace(profile, threshold=fit_threshold(blocks, grid.mpp, profile, recipe.nuclei))
+    halo = view_halo_px(grid.mpp, recipe.nuclei, recipe.patches)
+    tiles = plan_tiles(grid.width_px, grid.height_px, recipe.tiling.tile_px, halo)
+    fallback = (f"stain: {profile.fallback}; reference vectors used instead",) if profile.fallback else ()
+    return SlidePlan(
+        task=SlideTask(path, slide.info, grid, profile, recipe),
+        tiles=tuple(tile for tile in tiles if touches(tissue.mask, tile.core, mask_px)),
+        sampled=tuple(box for box, _ in sampled),
+        blocks=blocks,
+        overview=overview,
+        tissue=tissue.mask,
+        overview_grid=overview_grid,
+        warnings=(*tissue.warnings, *fallback),
+    )
+
+
+def _searchable(slide: Slide, grid: Grid, settings: Settings) -> NDArray[np.bool_]:
+    """Where tissue is searched: the slide's bounds and the given regions, on the overview."""
+    bounds, scale = slide.info.bounds, grid.downsample
+    valid = np.zeros((grid.height_px, grid.width_px), bool)
+    valid[
+        int(bounds.y / scale) : int(np.ceil(bounds.bottom / scale)),
+        int(bounds.x / scale) : int(np.ceil(bounds.right / scale)),
+    ] = True
+    if settings.regions:
+        valid &= read_regions(settings.regions).mask(slide.info.bounds, grid)
+    return valid
