@@ -102,8 +102,13 @@ def test_a_cluster_gives_the_same_bytes(reference: Reference, cluster: str, tmp_
     reference.check(tmp_path / "out")
 
 
-@pytest.mark.parametrize("after_tiles", [1, 5])
-def test_killed_and_run_again(reference: Reference, tmp_path: Path, after_tiles: int) -> None:
+@pytest.mark.parametrize(
+    ("after_tiles", "how", "code"),
+    [(1, signal.SIGKILL, -signal.SIGKILL), (5, signal.SIGKILL, -signal.SIGKILL), (3, signal.SIGINT, 130)],
+)
+def test_stopped_and_run_again(
+    reference: Reference, tmp_path: Path, after_tiles: int, how: signal.Signals, code: int
+) -> None:
     recipe = tmp_path / "small-tiles.toml"
     recipe.write_text(tomli_w.dumps(settings_for(reference.case, tmp_path, None, 256).recipe.to_dict()))
     command = [sys.executable, "-m", "wsipipe.cli.main", "run", str(reference.path), "-o", str(tmp_path / "out")]
@@ -118,8 +123,8 @@ def test_killed_and_run_again(reference: Reference, tmp_path: Path, after_tiles:
             break
         time.sleep(0.005)
     assert process.poll() is None, "ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(how)
+    assert process.wait(timeout=20) == code
     assert not (tmp_path / "out" / reference.path.stem / "cells.zarr").exists()
     done_before = journal.read_bytes().count(b"\n")
     again = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
