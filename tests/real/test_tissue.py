@@ -43,6 +43,14 @@ def test_share_of_tissue(real_file: RealFile, name: str, mpp: float | None, low:
     assert tissue.warnings == ()
 
 
+@pytest.mark.parametrize("name", ["train_1", "train_23"])
+def test_pale_tissue_is_not_taken_for_glass(real_file: RealFile, name: str) -> None:
+    # Stroma of the colour that glass has on other slides, but uneven.
+    tissue, _ = look(real_file(f"consep/images/{name}.png"), 0.25)
+    assert tissue.white == (255, 255, 255)
+    assert tissue.mask.mean() > 0.99
+
+
 def test_fluorescence_is_refused(real_file: RealFile) -> None:
     with pytest.raises(NotBrightfieldError):
         look(real_file("slides/slideio_test3-DAPI-2-387.ndpi"))
