@@ -17,12 +17,15 @@ from wsipipe.image.ink import find_ink
 from wsipipe.units import um2_to_px2, um_to_px
 
 _DARK, _BRIGHT = 40, 150
+"""Lowest channel of a pixel that is dark, or as bright as glass and pale tissue (grey levels)."""
 _CLEAR_MIN, _CLEAR_SPREAD, _CLEAR_GREEN_DEFICIT, _CLEAR_RANGE = 185, 24, 12, 4
+"""Glass: least grey level, most spread of the channels, most lack of green, most unevenness over 3 x 3 pixels."""
 _CLEAR_SHARE = 0.005
+"""Less glass than this share of the search area says nothing."""
 _SMOOTH_UM = 6.0
 _GREY_SPREAD = 2
-_AREA_SHARE, _HOLE_SHARE, _BORDER_SHARE = 0.002, 0.05, 0.01
-_SCRAP_SHARE = 0.02
+_AREA_SHARE, _HOLE_SHARE, _BORDER_SHARE, _SCRAP_SHARE = 0.002, 0.05, 0.01, 0.02
+"""Limits on small images: pieces, holes, dark borders, and what may be bright on a dark slide."""
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
