@@ -198,6 +198,8 @@ class Settings:
     """True microns per pixel of level 0, over the metadata."""
     regions: Path | None = None
     """GeoJSON with the polygons to stay inside of."""
+    nuclei: Path | None = None
+    """File of nuclei to use instead of segmenting, or a folder with one for each slide."""
     model: str | None = None
     """Name or file of a trained model."""
     train: bool = False

@@ -10,6 +10,7 @@ from pathlib import Path
 from wsipipe.config import Settings
 from wsipipe.errors import SlideError, StoreError, UnreadableSlideError, UsageError, WsipipeError
 from wsipipe.gan.checkpoint import Model, load, save
+from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.io.store import CellStore
@@ -98,7 +99,8 @@ def describe(slides: Sequence[Path], settings: Settings) -> str:
     for path in slides:
         try:
             with open_slide(path, mpp=settings.mpp) as slide:
-                plan = plan_slide(slide, path, settings)
+                given = read_given(settings, slide.info)
+                plan = plan_slide(slide, path, settings, None if given is None else given.places)
         except SlideError as error:
             lines.append(f"{path.stem}: cannot be done: {error}")
             continue
@@ -116,6 +118,7 @@ def _segment_all(
     slides: Sequence[Path], settings: Settings, out: OutputFolder, report: Reporter
 ) -> tuple[list[SlideFolder], int]:
     """Segment the slides one after another; one that fails is recorded and never stops the rest."""
+    check_nuclei(settings, len(set(slides)))
     failed: dict[str, tuple[Path, SlideError]] = {}
     readable: dict[Path, str] = {}
     for path in dict.fromkeys(slides):

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import Recipe, Settings
+from wsipipe.errors import NoTissueError
 from wsipipe.image.nuclei import fit_threshold
 from wsipipe.image.patches import view_halo_px
 from wsipipe.image.stain import fit_stain
 from wsipipe.image.tiling import plan_tiles, spread_blocks, touches
-from wsipipe.image.tissue import find_tissue
+from wsipipe.image.tissue import Tissue, find_tissue
 from wsipipe.io.regions import read_regions
 from wsipipe.io.slide import Slide
 from wsipipe.records import Box, Grid, SlideInfo, StainProfile, Tile
@@ -51,8 +52,13 @@ class SlidePlan:
         return float(self.tissue.sum()) * (self.overview_grid.mpp / 1000) ** 2
 
 
-def plan_slide(slide: Slide, path: Path, settings: Settings) -> SlidePlan:
+def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.float64] | None = None) -> SlidePlan:
     """Look the slide over once: tissue, stain profile, threshold, tiles. Depends on no tile size.
+
+    Parameters
+    ----------
+    given : float64, (n, 2), optional
+        Level-0 x and y of nuclei that are known; where no tissue is found the stain is fitted around them.
 
     Raises
     ------
@@ -62,10 +68,19 @@ def plan_slide(slide: Slide, path: Path, settings: Settings) -> SlidePlan:
     recipe = settings.recipe
     grid = slide.grid(recipe.working.mpp)
     overview, overview_grid = slide.overview(recipe.tissue.mpp)
-    tissue = find_tissue(overview, overview_grid.mpp, recipe.tissue, _searchable(slide, overview_grid, settings))
+    searched = _searchable(slide, overview_grid, settings)
+    try:
+        tissue = find_tissue(overview, overview_grid.mpp, recipe.tissue, searched)
+        sampled_from = tissue.mask
+    except NoTissueError as error:
+        if given is None or not len(given):
+            raise
+        reason = f"{error.what}; the stain is fitted around the given nuclei"
+        tissue = Tissue(np.zeros_like(searched), (255.0, 255.0, 255.0), (reason,))
+        sampled_from = _around(given, overview_grid)
     mask_px = overview_grid.downsample / grid.downsample
     boxes = spread_blocks(
-        tissue.mask, mask_px, grid.width_px, grid.height_px, SAMPLE_BLOCK_PX, recipe.stain.sample_blocks
+        sampled_from, mask_px, grid.width_px, grid.height_px, SAMPLE_BLOCK_PX, recipe.stain.sample_blocks
     )
     read = [(box, slide.read(grid, box)) for box in boxes]
     sampled = [(box, region.rgb) for box, region in read if not region.unreadable] or [(boxes[0], read[0][1].rgb)]
@@ -85,6 +100,14 @@ def plan_slide(slide: Slide, path: Path, settings: Settings) -> SlidePlan:
         overview_grid=overview_grid,
         warnings=(*tissue.warnings, *fallback),
     )
+
+
+def _around(places: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
+    """The pixels of the overview that hold a place, or are nearest to one beyond the slide."""
+    mask = np.zeros((grid.height_px, grid.width_px), bool)
+    column, row = np.clip(places / grid.downsample, 0, (grid.width_px - 1, grid.height_px - 1)).astype(np.intp).T
+    mask[row, column] = True
+    return mask
 
 
 def _searchable(slide: Slide, grid: Grid, settings: Settings) -> NDArray[np.bool_]:

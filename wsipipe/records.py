@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+Rings = tuple[NDArray[np.float64], ...]
+"""One outlined nucleus in level-0 px, (n, 2) each: the outline, then rings cut out of it or added (even-odd)."""
+
 
 class Box(NamedTuple):
     """A rectangle of whole pixels: x to the right, y down; (x, y) is the top-left pixel."""

@@ -2,45 +2,32 @@
 
 import dataclasses
 import platform
-import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import Recipe, Settings, config_hash, differences
-from wsipipe.errors import OutputMismatchError, UnreadableSlideError
-from wsipipe.image.nuclei import find_nuclei
-from wsipipe.image.patches import collect
+from wsipipe.errors import OutputMismatchError, StoreError, UnreadableSlideError
+from wsipipe.given import deal_outlines, given_digest, outline_all, read_given
 from wsipipe.image.tiling import inside
 from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
-from wsipipe.io.slide import BLOCK_PX, Slide, open_slide
+from wsipipe.io.slide import BLOCK_PX, open_slide
 from wsipipe.io.spool import Spool
 from wsipipe.io.store import FORMAT_VERSION, ROWS_PER_SHARD, CellStore, write_store
-from wsipipe.parallel import Pool, per_thread
-from wsipipe.planning import SlidePlan, SlideTask, plan_slide
+from wsipipe.parallel import Pool
+from wsipipe.planning import SlidePlan, plan_slide
 from wsipipe.progress import Reporter
-from wsipipe.records import Cells, SlideInfo, Tile
+from wsipipe.records import Cells, Rings, SlideInfo
+from wsipipe.tiles import TileResult, measure_tile, segment_tile
 
 DETAILS = 2
 """Sampled blocks that the store keeps for the report."""
-
-_this_thread = threading.local()
-
-
-@dataclass(frozen=True)
-class TileResult:
-    """What came out of a tile."""
-
-    cells: Cells
-    oversized: int
-    unreadable: frozenset[tuple[int, int]]
 
 
 def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Pool, report: Reporter) -> CellStore:
@@ -59,8 +46,11 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Poo
         if is_finished(folder, identity):
             report.say(f"{folder.slide_id}: cells are there already")
             return CellStore(folder.store)
+        given = read_given(settings, slide.info)
         if folder.store.is_dir():
-            report.say(f"{folder.slide_id}: the file or its resolution changed; it is done again")
+            report.say(
+                f"{folder.slide_id}: the file, its resolution or what was given with it changed; it is done again"
+            )
             folder.clear()
         for line in slide.info.warnings:
             report.warn(f"{folder.slide_id}: {line}")
@@ -71,12 +61,17 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Poo
             recipe=settings.recipe.to_dict(),
             versions=versions(),
         )
-        plan = plan_slide(slide, path, settings)
+        plan = plan_slide(slide, path, settings, None if given is None else given.places)
+    if given is not None:
+        plan = dataclasses.replace(plan, warnings=(*plan.warnings, *given.warnings(plan.task.info)))
     planned = time.monotonic()
     for line in plan.warnings:
         report.warn(f"{folder.slide_id}: {line}")
     with Spool(folder.spool, _spool_plan(identity, settings), settings.recipe.patches.size_px) as spool:
-        _run_tiles(plan, spool, pool, report, read_regions(settings.regions) if settings.regions else None)
+        if given is None:
+            _segment_tiles(plan, spool, pool, report, read_regions(settings.regions) if settings.regions else None)
+        else:
+            plan = _measure_tiles(plan, outline_all(given, plan, pool, report), spool, pool, report)
         tiled = time.monotonic()
         _finish(plan, spool, folder, identity, settings.recipe)
         spool.remove()
@@ -104,6 +99,7 @@ def identify(path: Path, info: SlideInfo, settings: Settings) -> dict[str, Any]:
         "mpp": info.mpp,
         "segment_recipe": settings.recipe.segment_dict(),
         "regions": read_regions(settings.regions).digest if settings.regions else "",
+        "nuclei": given_digest(settings, info.slide_id),
         "format_version": FORMAT_VERSION,
     }
 
@@ -113,7 +109,7 @@ def is_finished(folder: SlideFolder, identity: dict[str, Any]) -> bool:
     if not folder.store.is_dir():
         return False
     there = CellStore(folder.store).attributes["identity"]
-    same = ("fingerprint", "mpp", "segment_recipe", "regions", "format_version")
+    same = ("fingerprint", "mpp", "segment_recipe", "regions", "nuclei", "format_version")
     return all(there.get(key) == identity[key] for key in same)
 
 
@@ -137,20 +133,6 @@ def check_recipe(folder: SlideFolder, settings: Settings) -> None:
         )
 
 
-def segment_tile(task: SlideTask, tile: Tile) -> TileResult:
-    """Do one tile; runs on a worker. The slide stays open for the worker's next tile."""
-    cv2.setNumThreads(1)  # tiles are what runs side by side
-
-    def reopen() -> Slide:
-        return open_slide(task.path, slide_id=task.info.slide_id, mpp=task.info.mpp)
-
-    with per_thread(_this_thread, (task.path, task.info.fingerprint, task.info.mpp), reopen) as slide:
-        region = slide.read(task.grid, tile.view)
-    nuclei = find_nuclei(region.rgb, task.grid.mpp, task.profile, task.recipe.nuclei)
-    found = collect(region.rgb, nuclei, tile, task.grid, task.profile, task.recipe.patches)
-    return TileResult(found.cells, found.oversized, region.unreadable)
-
-
 def versions() -> dict[str, str]:
     """Versions of everything that a result depends on."""
     names = ("wsipipe", "numpy", "scipy", "opencv-python-headless", "scikit-image", "zarr", "openslide-bin", "torch")
@@ -162,21 +144,49 @@ def _spool_plan(identity: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return {"identity": config_hash(identity), "tile_px": settings.recipe.tiling.tile_px}
 
 
-def _run_tiles(plan: SlidePlan, spool: Spool, pool: Pool, report: Reporter, regions: Regions | None) -> None:
-    """Send the tiles that are not in the spool yet to the workers; one writer takes them in order."""
-    todo = [tile for tile in plan.tiles if tile.index not in spool.tiles]
-    if len(todo) < len(plan.tiles):
-        report.say(f"{plan.task.info.slide_id}: {len(plan.tiles) - len(todo)} of {len(plan.tiles)} tiles are there")
+def _segment_tiles(plan: SlidePlan, spool: Spool, pool: Pool, report: Reporter, regions: Regions | None) -> None:
+    """Find the nuclei of every tile that is not in the spool yet; those outside tissue and regions are left out."""
     mask_px = plan.overview_grid.downsample
+
+    def kept(cells: Cells) -> Cells:
+        cells = cells.take(inside(plan.tissue, cells.x_px, cells.y_px, mask_px))
+        return cells.take(regions.contains(plan.task.info.bounds, cells.x_px, cells.y_px)) if regions else cells
+
+    todo = [tile for tile in plan.tiles if tile.index not in spool.tiles]
+    results = ((tile.index, result) for tile, result in pool.ordered_map(segment_tile, plan.task, todo))
+    _collect(results, kept, plan, spool, report)
+
+
+def _measure_tiles(
+    plan: SlidePlan, outlines: tuple[Rings, ...], spool: Spool, pool: Pool, report: Reporter
+) -> SlidePlan:
+    """Measure all given nuclei, in the tiles that are not in the spool yet; returns the plan with the tiles done."""
+    dealt = deal_outlines(outlines, plan)
+    plan = dataclasses.replace(plan, tiles=tuple(item.tile for item in dealt.values()))
+    todo = [item for index, item in dealt.items() if index not in spool.tiles]
+    results = ((item.tile.index, result) for item, result in pool.ordered_map(measure_tile, plan.task, todo))
+    _collect(results, lambda cells: cells, plan, spool, report)
+    if len(spool) != len(outlines):
+        raise StoreError(f"{len(spool)} of {len(outlines)} given nuclei were measured", "run it with --overwrite")
+    return plan
+
+
+def _collect(
+    results: Iterable[tuple[int, TileResult]],
+    kept: Callable[[Cells], Cells],
+    plan: SlidePlan,
+    spool: Spool,
+    report: Reporter,
+) -> None:
+    """Take the tiles' results in order into the spool; nobody else writes to it."""
+    there = len(spool.tiles)
+    if there:
+        report.say(f"{plan.task.info.slide_id}: {there} of {len(plan.tiles)} tiles are there")
     with report.stage("cells", len(plan.tiles), "tiles") as stage:
-        stage.advance(len(plan.tiles) - len(todo))
-        for tile, result in pool.ordered_map(segment_tile, plan.task, todo):
-            cells = result.cells
-            cells = cells.take(inside(plan.tissue, cells.x_px, cells.y_px, mask_px))
-            if regions:
-                cells = cells.take(regions.contains(plan.task.info.bounds, cells.x_px, cells.y_px))
+        stage.advance(there)
+        for index, result in results:
             facts = {"oversized": result.oversized, "unreadable": sorted(map(list, result.unreadable))}
-            spool.append(tile.index, cells, facts)
+            spool.append(index, kept(result.cells), facts)
             stage.advance(1, f"{len(spool)} cells")
 
 
@@ -241,4 +251,4 @@ def _unreadable_share(plan: SlidePlan, blocks: set[tuple[int, ...]]) -> float:
             top : max(top + 1, int((row + 1) * side / mask_px)),
             left : max(left + 1, int((column + 1) * side / mask_px)),
         ] = True
-    return float((lost & plan.tissue).sum() / plan.tissue.sum())
+    return float((lost & plan.tissue).sum() / max(1, plan.tissue.sum()))  # given nuclei need no tissue

@@ -24,6 +24,10 @@ _OPTIONS: dict[str, Callable[[Function], Function]] = {
     "train": click.option("--train", is_flag=True, help="Fit one model on all the given slides' cells first."),
     "regions": click.option("--regions", type=click.Path(path_type=Path, exists=True, dir_okay=False),
                             metavar="FILE.geojson", help="Analyse only inside these polygons."),
+    "nuclei": click.option("--nuclei", type=click.Path(path_type=Path, exists=True), metavar="FILE|DIR",
+                           help="Use these nuclei instead of segmenting: a mask of the size of level 0 (16-bit PNG, "
+                           "TIFF), a CSV with x,y in level-0 px, or GeoJSON (in QuPath's frame unless its metadata "
+                           "has an offset_px); in DIR, <slide_id>.png, .tif, .csv or .geojson. None is left out."),
     "device": click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
                            show_default=True, help="Where networks run."),
     "workers": click.option("--workers", type=click.IntRange(min=1), help="Parallel workers [default: usable CPUs]."),

@@ -11,8 +11,8 @@ from wsipipe.cli.options import SLIDES, options, settings
 
 @click.command("run")
 @SLIDES
-@options("out", "recipe", "mpp", "model", "train", "classes", "regions", "device", "workers", "scheduler", "seed",
-         "overwrite", "dry_run", "debug")  # fmt: skip
+@options("out", "recipe", "mpp", "model", "train", "classes", "nuclei", "regions", "device", "workers", "scheduler",
+         "seed", "overwrite", "dry_run", "debug")  # fmt: skip
 def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
     """Find, patch, class and count the cells of every SLIDE.
 

@@ -11,7 +11,7 @@ from wsipipe.cli.options import SLIDES, options, settings
 
 @click.command("segment")
 @SLIDES
-@options("out", "recipe", "mpp", "regions", "workers", "scheduler", "overwrite", "dry_run", "debug")
+@options("out", "recipe", "mpp", "nuclei", "regions", "workers", "scheduler", "overwrite", "dry_run", "debug")
 def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
     """Find the nuclei of every SLIDE and store them with their patches."""
     from wsipipe import pipeline  # noqa: PLC0415 - heavy

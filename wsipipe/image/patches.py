@@ -1,5 +1,7 @@
 """From the arrays of one tile to rows: measured nuclei with their patches (the only place where rows are made)."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -7,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import NucleiConfig, PatchConfig
+from wsipipe.image.deconvolve import separate
 from wsipipe.image.morphology import Measurements, measure
 from wsipipe.image.nuclei import Nuclei, halo_px
+from wsipipe.image.outlines import Drawn
 from wsipipe.image.stain import normalize
-from wsipipe.records import Box, Cells, Grid, StainProfile, Tile
+from wsipipe.records import Box, Cells, Grid, Rings, StainProfile, Tile
 from wsipipe.units import px2_to_um2
 
 
@@ -50,16 +54,104 @@ def collect(
     tile and prints the same digits.
     """
     found = measure(nuclei.labels, nuclei.h_od, nuclei.e_od)
-    x = (tile.view.x * found.area_px + found.sum_x) / found.area_px + 0.5
-    y = (tile.view.y * found.area_px + found.sum_y) / found.area_px + 0.5
-    core = tile.core
-    owned = np.flatnonzero((x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom))
+    owned, x, y = owned_by(found, tile)
     if config.surroundings:
         patches = _patches_with_surroundings(rgb, x[owned], y[owned], tile.view, grid.mpp, profile, config)
     else:
-        patches = _patches_on_white(rgb, nuclei.labels, found, owned, x, y, tile.view, grid.mpp, profile, config)
+        masks = [
+            nuclei.labels[b[1] : b[3], b[0] : b[2]] == i + 1 for i, b in zip(owned, found.bbox[owned], strict=True)
+        ]
+        patches = _patches_on_white(
+            rgb, masks, found.bbox[owned], x[owned], y[owned], tile.view, grid.mpp, profile, config
+        )
     cells = _rows(found, owned, x[owned], y[owned], tile.view, grid, patches)
-    return TileCells(cells.take(cells.order()), _count_in(core, nuclei.oversized, tile.view))
+    return TileCells(cells.take(cells.order()), _count_in(tile.core, nuclei.oversized, tile.view))
+
+
+def collect_given(
+    rgb: NDArray[np.uint8],
+    outlines: Sequence[Rings],
+    drawn: Sequence[Drawn],
+    view: Box,
+    grid: Grid,
+    profile: StainProfile,
+    config: PatchConfig,
+) -> Cells:
+    """Measure given nuclei, each on its own pixels whatever it overlaps, and cut a patch around each.
+
+    Parameters
+    ----------
+    rgb : ndarray of uint8, shape (h, w, 3)
+        Pixels of `view`, which holds everything drawn and its patches.
+    outlines, drawn : sequence of Rings, of Drawn
+        The nuclei, and their pixels on the grid.
+
+    Returns
+    -------
+    Cells
+        One row for every nucleus, in the order of `Cells.order`; the outline of each is the one that was given.
+    """
+    if not outlines:
+        return Cells.empty(config.size_px)
+    h_od, e_od = separate(rgb, profile)
+    found = _joined([_measure_alone(nucleus, h_od, e_od, view) for nucleus in drawn])
+    x, y = _centres(found, view)
+    if config.surroundings:
+        patches = _patches_with_surroundings(rgb, x, y, view, grid.mpp, profile, config)
+    else:
+        masks = [nucleus.mask for nucleus in drawn]
+        patches = _patches_on_white(rgb, masks, found.bbox, x, y, view, grid.mpp, profile, config)
+    cells = _rows(found, np.arange(len(found)), x, y, view, grid, patches)
+    cells = dataclasses.replace(
+        cells,
+        contour_offset=np.cumsum([0, *(len(rings[0]) for rings in outlines)]).astype(np.int64),
+        contour_xy=np.concatenate([rings[0] for rings in outlines]).astype(np.float32),
+    )
+    return cells.take(cells.order())
+
+
+def owned_by(found: Measurements, tile: Tile) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Rows whose centre lies in the tile's core, and the centres x, y of all rows on the grid."""
+    x, y = _centres(found, tile.view)
+    core = tile.core
+    return np.flatnonzero((x >= core.x) & (x < core.right) & (y >= core.y) & (y < core.bottom)), x, y
+
+
+def _centres(found: Measurements, view: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x = (view.x * found.area_px + found.sum_x) / found.area_px + 0.5
+    y = (view.y * found.area_px + found.sum_y) / found.area_px + 0.5
+    return x, y
+
+
+def _measure_alone(nucleus: Drawn, h_od: NDArray[np.uint16], e_od: NDArray[np.uint16], view: Box) -> Measurements:
+    """Measurements of one nucleus in pixels of the view, without its contour."""
+    left, top = nucleus.left - view.x, nucleus.top - view.y
+    height, width = nucleus.mask.shape
+    part = (slice(top, top + height), slice(left, left + width))
+    alone = measure(nucleus.mask.astype(np.int32), h_od[part], e_od[part])
+    n_pieces, pieces = cv2.connectedComponents(nucleus.mask.astype(np.uint8), connectivity=4)
+    perimeter = alone.perimeter_px
+    if n_pieces > 2:
+        perimeter = measure(pieces, h_od[part], e_od[part]).perimeter_px.sum(keepdims=True)
+    return dataclasses.replace(
+        alone,
+        sum_x=alone.sum_x + left * alone.area_px,
+        sum_y=alone.sum_y + top * alone.area_px,
+        bbox=alone.bbox + np.array([left, top, left, top], np.int32),
+        perimeter_px=perimeter,
+        contour_offset=np.zeros(2, np.int64),
+        contour_xy=np.zeros((0, 2), np.int32),
+    )
+
+
+def _joined(parts: Sequence[Measurements]) -> Measurements:
+    """One table of measurements without contours."""
+    columns = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in dataclasses.fields(Measurements)
+        if f.name != "contour_offset"
+    }
+    return Measurements(**columns, contour_offset=np.zeros(len(parts) + 1, np.int64))
 
 
 def _rows(
@@ -124,9 +216,8 @@ def _patches_with_surroundings(
 
 def _patches_on_white(
     rgb: NDArray[np.uint8],
-    labels: NDArray[np.int32],
-    found: Measurements,
-    owned: NDArray[np.intp],
+    masks: Sequence[NDArray[np.bool_]],
+    bbox: NDArray[np.int32],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     view: Box,
@@ -134,19 +225,21 @@ def _patches_on_white(
     profile: StainProfile,
     config: PatchConfig,
 ) -> NDArray[np.uint8]:
-    """One nucleus, centred, on white; larger ones are scaled down to fit (Hu et al. 2019, section IV-A)."""
-    patches = np.full((len(owned), config.size_px, config.size_px, 3), 255, np.uint8)
-    for row, i in enumerate(owned):
-        left, top, right, bottom = found.bbox[i]
+    """One nucleus, centred, on white; larger ones are scaled down to fit (Hu et al. 2019, section IV-A).
+
+    `masks[i]` holds the pixels of nucleus i in its box `bbox[i]`.
+    """
+    patches = np.full((len(masks), config.size_px, config.size_px, 3), 255, np.uint8)
+    for i, own in enumerate(masks):
+        left, top, right, bottom = bbox[i]
         cx, cy = x[i] - view.x, y[i] - view.y
         reach = max(cx - left, right - cx, cy - top, bottom - cy)
         side = max(crop_px(mpp, config), int(np.ceil(2 * reach)) + 1)
         x0, y0 = int(np.floor(cx - side / 2 + 0.5)), int(np.floor(cy - side / 2 + 0.5))
         square = np.full((side, side, 3), 255, np.uint8)
-        own = labels[top:bottom, left:right] == i + 1
         pixels = normalize(np.ascontiguousarray(rgb[top:bottom, left:right]), profile)
         square[top - y0 : bottom - y0, left - x0 : right - x0][own] = pixels[own]
-        patches[row] = _shrink_all(square[None], config.size_px)[0]
+        patches[i] = _shrink_all(square[None], config.size_px)[0]
     return patches
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 
 from wsipipe.errors import UsageError
+from wsipipe.io.geojson import geometries, positions
 from wsipipe.records import Box, Grid
 
 
@@ -65,8 +65,7 @@ def read_regions(path: Path) -> Regions:
         data = path.read_bytes()
         document = json.loads(data)
         rings = tuple(
-            tuple(np.asarray(ring, np.float64).reshape(len(ring), -1)[:, :2] for ring in polygon)
-            for polygon in _polygons(document)
+            tuple(positions(ring) for ring in polygon) for kind, polygon in geometries(document) if kind == "Polygon"
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
@@ -75,16 +74,3 @@ def read_regions(path: Path) -> Regions:
     if not rings:
         raise UsageError("holds no polygon", "draw at least one region", f"--regions {path.name}")
     return Regions(rings, hashlib.sha256(data).hexdigest()[:16])
-
-
-def _polygons(node: Any) -> list[Any]:
-    """Coordinates of all polygons below a GeoJSON object or a bare list of features."""
-    if isinstance(node, list):
-        return [polygon for child in node for polygon in _polygons(child)]
-    children = {"FeatureCollection": "features", "GeometryCollection": "geometries", "Feature": "geometry"}
-    kind = node["type"]
-    if kind in children:
-        return _polygons(node[children[kind]] or [])
-    if kind in ("Polygon", "MultiPolygon"):
-        return [node["coordinates"]] if kind == "Polygon" else list(node["coordinates"])
-    return []
