@@ -14,6 +14,9 @@ from wsipipe.errors import UsageError
 _CONNECT_S = 20
 """How long a scheduler may take to answer."""
 
+_NOWHERE = "127.0.0.1:0"
+"""Where those listen: on this machine only, at a free port."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -116,12 +119,22 @@ def _in_process(threads: int) -> Any:
     import dask  # noqa: PLC0415 - half a second that commands without tiles should not wait for
     from distributed import Client  # noqa: PLC0415
 
-    # one process holds everything: nothing to spill to, no dashboard to open
-    with dask.config.set({"distributed.worker.memory.target": False, "distributed.worker.memory.spill": False}):
+    settings = {
+        "distributed.worker.memory.target": False,  # one process holds everything: nothing to spill to
+        "distributed.worker.memory.spill": False,
+        "distributed.scheduler.http.routes": [],  # Dask opens web servers that nobody asked for
+        "distributed.worker.http.routes": [],
+    }
+    with dask.config.set(settings):
         return Client(
-            processes=False, n_workers=1, threads_per_worker=threads, dashboard_address=None, memory_limit=0,
+            processes=False,
+            n_workers=1,
+            threads_per_worker=threads,
+            dashboard_address=_NOWHERE,
+            worker_dashboard_address=_NOWHERE,
+            memory_limit=0,
             set_as_default=False,
-        )  # fmt: skip
+        )
 
 
 def _cluster(address: str) -> Any:

@@ -1,6 +1,7 @@
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from wsipipe import parallel
@@ -44,6 +45,13 @@ def test_unreachable_scheduler_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(parallel, "_CONNECT_S", 1)
     with Pool(scheduler="tcp://127.0.0.1:1") as pool, pytest.raises(UsageError, match="dask scheduler"):
         list(pool.ordered_map(slow_square, 0, [1]))
+
+
+def test_nothing_listens_beyond_this_machine():
+    with Pool(workers=1) as pool:
+        list(pool.ordered_map(slow_square, 0, [1]))
+        listening = {c.laddr.ip for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN}
+    assert listening <= {"127.0.0.1"}
 
 
 def test_cpu_count_honours_affinity_slurm_and_cgroups(monkeypatch, tmp_path: Path):

@@ -58,6 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
         _say(f"{error.filename or 'file'}: {error.strerror or error}: check the disk and its permissions",
              "--debug" in arguments)  # fmt: skip
         code = 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, a traceback with --debug
+        _say(f"unexpected {type(error).__name__}: {error}: run it with --debug and report what it prints",
+             "--debug" in arguments)  # fmt: skip
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 
