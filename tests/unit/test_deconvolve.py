@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from wsipipe.image.deconvolve import OD_UNIT, separate
+from wsipipe.image.deconvolve import OD_UNIT, mixed, separate
 from wsipipe.image.stain import REFERENCE, unmixing
 
 
@@ -33,3 +33,14 @@ def test_views_and_locked_arrays_give_the_same_pixels() -> None:
     whole = separate(rgb, REFERENCE)[0]
     assert (separate(rgb[3:20, 5:33], REFERENCE)[0] == whole[3:20, 5:33]).all()
     assert (separate(rgb[:, :, :][::-1], REFERENCE)[0] == whole[::-1]).all()
+
+
+def test_mixed_haematoxylin_lies_between_that_of_the_slide_and_of_the_reference() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)
+    profile = dataclasses.replace(REFERENCE, vectors=((0.65, 0.70, 0.29), (0.20, 0.93, 0.30)))
+    own = mixed(rgb, profile, 0.0)
+    assert (own == separate(rgb, profile)[0]).all()
+    assert (mixed(rgb, profile, 1.0) == separate(rgb, REFERENCE)[0]).all()
+    half = mixed(rgb, profile, 0.5).astype(int)
+    positive = (own > 0) & (separate(rgb, REFERENCE)[0] > 0)
+    assert np.abs(2 * half - own - separate(rgb, REFERENCE)[0])[positive].max() <= 3

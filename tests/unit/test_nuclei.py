@@ -58,7 +58,7 @@ def test_a_huge_dark_object_is_dropped_and_counted_once() -> None:
     rgb = draw([(20, 20, 7)])
     for i, disc in enumerate(dome):
         rgb = np.minimum(rgb, draw([disc], h=0.5 + 0.002 * i))
-    found = find_nuclei(rgb, MPP, PROFILE, NucleiConfig())
+    found = find_nuclei(rgb, MPP, PROFILE, NucleiConfig(least_quality=0.3))
     assert found.labels[100, 100] == 0
     assert found.labels[20, 20] > 0
     assert len(found.oversized) == 1
@@ -127,7 +127,7 @@ def test_most_nuclei_of_the_synthetic_slide_are_found() -> None:
     )
     found = find_nuclei(slide.rgb, TINY_MPP, profile, NucleiConfig())
     hit = found.labels[slide.y_px.astype(int), slide.x_px.astype(int)]
-    assert len(np.unique(hit[hit > 0])) > 0.7 * len(slide.x_px)
+    assert len(np.unique(hit[hit > 0])) > 0.78 * len(slide.x_px)
     assert found.labels.max() < 1.15 * len(slide.x_px)
 
 

@@ -1,6 +1,8 @@
 """Loops over pixels that numpy and OpenCV cannot express are compiled by numba, once per machine."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -10,16 +12,33 @@ from numpy.typing import NDArray
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _cache_folder() -> str:
+    """Folder for machine code of exactly these sources.
+
+    numba compares a function's own file only, so that a change of a function it calls would go unnoticed.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+    return str(Path(numba.config.CACHE_DIR or here / "__pycache__") / f"numba-{digest[:16]}")
+
+
+_CACHE_FOLDER = _cache_folder()
+
+
 def compiled(function: F) -> F:
     """Compile `function` on its first call, without the interpreter lock; machine code is kept on disk.
 
     Where no folder can be written (a read-only container without a home) the code is kept in memory only, which
     costs seconds a process and changes no result. Floating-point operations are never reordered (no fastmath).
     """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _CACHE_FOLDER
     try:
         made = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # numba found no folder to write to
         made = numba.njit(nogil=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
     return cast("F", made)
 
 

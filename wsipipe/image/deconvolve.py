@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsipipe.image import lut
 from wsipipe.image.compiled import plain
-from wsipipe.image.stain import unmixing
+from wsipipe.image.stain import REFERENCE, unmixing
 from wsipipe.records import StainProfile
 
 OD_UNIT = 0.001
@@ -34,3 +34,28 @@ def separate(rgb: NDArray[np.uint8], profile: StainProfile) -> tuple[NDArray[np.
     h_od, e_od = np.empty(rgb.shape[:2], np.uint16), np.empty(rgb.shape[:2], np.uint16)
     lut.sum_pair(plain(rgb.reshape(-1, 3)), tables, h_od.reshape(-1), e_od.reshape(-1))
     return h_od, e_od
+
+
+def mixed(rgb: NDArray[np.uint8], profile: StainProfile, reference_share: float) -> NDArray[np.uint16]:
+    """Haematoxylin as nuclei are sought in: unmixed partly by the slide's own vectors, partly by the reference's.
+
+    A fit that is a little off costs less this way.
+
+    Parameters
+    ----------
+    rgb : uint8, (h, w, 3)
+    profile : StainProfile
+    reference_share : float
+        0 the slide's own vectors, 1 the reference's.
+
+    Returns
+    -------
+    uint16, (h, w)
+        Optical density in multiples of OD_UNIT.
+    """
+    own, reference = unmixing(profile.vectors)[:1], unmixing(REFERENCE.vectors)[:1]
+    weights = (1.0 - reference_share) * own + reference_share * reference
+    tables = lut.weighted_tables(lut.od_table(profile.white, OD_UNIT), weights)
+    out = np.empty(rgb.shape[:2], np.uint16)
+    lut.sum_one(plain(rgb.reshape(-1, 3)), tables[0], out.reshape(-1))
+    return out

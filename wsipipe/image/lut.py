@@ -62,6 +62,14 @@ def sum_pair(
 
 
 @compiled
+def sum_one(rgb: NDArray[np.uint8], tables: NDArray[np.int32], out: NDArray[np.uint16]) -> None:
+    """Write the sum of the channels' entries in `tables` (3, 256), negative ones as 0, for every pixel of `rgb`."""
+    for i in range(rgb.shape[0]):
+        total = tables[0, rgb[i, 0]] + tables[1, rgb[i, 1]] + tables[2, rgb[i, 2]]
+        out[i] = max((total + 128) >> 8, 0)
+
+
+@compiled
 def through_tables(
     rgb: NDArray[np.uint8], before: Ints, matrix: Ints, offset: Ints, after: Ints, out: NDArray[np.uint8]
 ) -> None:

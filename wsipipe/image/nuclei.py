@@ -1,4 +1,4 @@
-"""Nuclei of an array of pixels: haematoxylin, threshold components, the best-bounded ones, their outlines.
+"""Nuclei of an array of pixels: haematoxylin, its threshold components, the best-bounded of them.
 
 Why no tiling changes a nucleus: everything here is whole-number arithmetic of finite support (`_support_px`), and the
 selection of components is local by the argument given in `component_tree`. So `find_nuclei` of any view whose core has
@@ -14,22 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import NucleiConfig
-from wsipipe.image import component_tree as tree
+from wsipipe.image import tree_nodes
 from wsipipe.image.clean import fill_holes, renumber
-from wsipipe.image.compiled import plain
-from wsipipe.image.deconvolve import OD_UNIT, separate
-from wsipipe.image.smooth import KERNEL_SUM, gaussian_blur, gaussian_radius
+from wsipipe.image.compiled import compiled, plain
+from wsipipe.image.component_tree import select_nodes
+from wsipipe.image.deconvolve import OD_UNIT, mixed, separate
+from wsipipe.image.smooth import KERNEL_SUM, box_side, box_sum, gaussian_blur, gaussian_radius
+from wsipipe.image.tree_paint import paint
 from wsipipe.records import StainProfile
 from wsipipe.units import um2_to_px2, um_to_px
 
-THRESHOLD_LEVEL = 64
-"""Grey level that the slide's threshold gets in the images that components are made from; 255 is four times it."""
+THRESHOLD_LEVEL = 48
+"""Grey level that the slide's threshold gets in the images that components are made from; 255 is five times it."""
 
 LOWEST_THRESHOLD_OD, HIGHEST_THRESHOLD_OD = 0.05, 1.2
 """The slide's threshold is clipped to this range."""
 
 HISTOGRAM_STEP = 10
 """Width of a bin of the histogram that the threshold is found in, in OD_UNIT."""
+
+THRESHOLD_SMOOTH_UM = 0.4
+"""Gaussian sigma applied to the haematoxylin image before its histogram is taken."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,13 @@ def fit_threshold(blocks: NDArray[np.uint8], mpp: float, profile: StainProfile, 
     float
         Optical density, between LOWEST_THRESHOLD_OD and HIGHEST_THRESHOLD_OD.
     """
-    sigma = um_to_px(config.smooth_um, mpp)
+    sigma = um_to_px(THRESHOLD_SMOOTH_UM, mpp)
     histogram = np.zeros(1 + 4096 // HISTOGRAM_STEP, np.int64)
     for block in blocks:
-        smooth = gaussian_blur(separate(block, profile)[0], sigma) / KERNEL_SUM**2
-        histogram += np.bincount((smooth.ravel() / HISTOGRAM_STEP).astype(np.int64), minlength=len(histogram))
-    threshold = (_otsu(histogram) + 1) * HISTOGRAM_STEP * OD_UNIT
+        nuclear = mixed(block, profile, config.reference_share)
+        smooth = gaussian_blur(nuclear, sigma).ravel() / (KERNEL_SUM**2 * HISTOGRAM_STEP)
+        histogram += np.bincount(smooth.astype(np.int64), minlength=len(histogram))
+    threshold = (_otsu(histogram) + 0.5) * HISTOGRAM_STEP * OD_UNIT
     return float(np.clip(threshold * config.threshold_scale, LOWEST_THRESHOLD_OD, HIGHEST_THRESHOLD_OD))
 
 
@@ -102,64 +108,119 @@ def find_nuclei(rgb: NDArray[np.uint8], mpp: float, profile: StainProfile, confi
         msg = f"the profile's threshold is {profile.threshold}: fit_threshold comes first"
         raise ValueError(msg)
     h_od, e_od = separate(rgb, profile)
-    margin = tree.REACH
-    levels, edge = (
-        cv2.copyMakeBorder(image, margin, margin, margin, margin, kind, value=0)
-        for image, kind in zip(
-            _images(h_od, mpp, profile, config), (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE), strict=True
-        )
-    )
-    base = max(1, round(THRESHOLD_LEVEL * config.lowest_threshold))
-    events, lost = tree.select_nodes(levels, edge, base, _rules(mpp, config))
-    padded, n = tree.paint(levels, events)
-    labels = plain(padded[margin:-margin, margin:-margin])
+    nuclear = mixed(rgb, profile, config.reference_share)
+    gain = round(THRESHOLD_LEVEL * OD_UNIT / profile.threshold * 2**20)
+    images = _images(nuclear, mpp, gain, config)
+    outflow = _outflow(gaussian_blur(nuclear, um_to_px(config.edge_um, mpp)), mpp, gain, config)
+    base = max(1, math.floor(THRESHOLD_LEVEL * config.lowest_threshold))
+    events, counts, lost = select_nodes(images, outflow, base, _rules(mpp, config))
+    padded, n = paint(images, events, counts)
+    labels = plain(padded[1:-1, 1:-1])
     fill_holes(labels, n, um2_to_px2(config.max_hole_um2, mpp))
     renumber(labels, n)
-    y, x = np.divmod(lost, levels.shape[1])
-    return Nuclei(labels, h_od, e_od, np.stack([y - margin, x - margin], axis=1).astype(np.int32))
+    y, x = np.divmod(lost, outflow.shape[1])
+    return Nuclei(labels, h_od, e_od, np.stack([y - 1, x - 1], axis=1).astype(np.int32))
 
 
 def halo_px(mpp: float, config: NucleiConfig) -> int:
     """Pixels that a view must see beyond its core so that the core's nuclei are those of the whole image."""
-    return math.ceil(um_to_px(config.max_extent_um, mpp)) + _support_px(mpp, config) + 1
+    return _extent_px(mpp, config) + _support_px(mpp, config) + 1
+
+
+def _extent_px(mpp: float, config: NucleiConfig) -> int:
+    return math.ceil(um_to_px(config.max_extent_um, mpp))
+
+
+def _reach_px(mpp: float, config: NucleiConfig) -> int:
+    return round(um_to_px(config.reach_um, mpp))
 
 
 def _support_px(mpp: float, config: NucleiConfig) -> int:
     """Pixels beyond a component that can change its pixels' values or its score."""
-    blur = max(gaussian_radius(um_to_px(um, mpp)) for um in (config.smooth_um, config.edge_um))
-    return blur + _median_radius(mpp, config) + tree.REACH
+    sharpened = max(gaussian_radius(um_to_px(config.smooth_um, mpp)), box_side(um_to_px(config.sharpen_um, mpp)) // 2)
+    opened = 2 * len(_disc(um_to_px(config.open_um, mpp)))
+    edge = gaussian_radius(um_to_px(config.edge_um, mpp)) + _reach_px(mpp, config) + 1
+    return max(sharpened + opened, edge)
 
 
-def _median_radius(mpp: float, config: NucleiConfig) -> int:
-    return round(um_to_px(config.median_um, mpp))
+def _disc(radius_px: float) -> NDArray[np.uint8]:
+    half = max(0, math.floor(radius_px))
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    return np.asarray(x * x + y * y <= radius_px * radius_px + 0.3, np.uint8)
 
 
-def _images(
-    h_od: NDArray[np.uint16], mpp: float, profile: StainProfile, config: NucleiConfig
-) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Image whose thresholds make the components, and image whose drop across their rims counts."""
-    gain = np.float32(THRESHOLD_LEVEL * OD_UNIT / (profile.threshold * KERNEL_SUM**2))
-    levels = gaussian_blur(h_od, um_to_px(config.smooth_um, mpp))
-    levels = np.minimum(levels * gain, np.float32(255)).astype(np.uint8)
-    radius = _median_radius(mpp, config)
-    if radius:
-        levels = cv2.medianBlur(levels, 2 * radius + 1)
-    edge = gaussian_blur(h_od, um_to_px(config.edge_um, mpp))
-    return levels, np.minimum(edge * gain, np.float32(4000)).astype(np.int16)
+def _images(nuclear: NDArray[np.uint16], mpp: float, gain: int, config: NucleiConfig) -> NDArray[np.uint8]:
+    """Images whose thresholds make the components: sharpened, and opened; uint8, (2, h + 2, w + 2), 0 at the rim."""
+    smooth = gaussian_blur(nuclear, um_to_px(config.smooth_um, mpp))
+    side = box_side(um_to_px(config.sharpen_um, mpp))
+    levels = np.empty(nuclear.shape, np.uint8)
+    _sharpen(smooth, box_sum(nuclear, side), side * side, round(config.sharpen * 2**12), gain, levels)
+    opened = cv2.morphologyEx(levels, cv2.MORPH_OPEN, _disc(um_to_px(config.open_um, mpp)))
+    return np.stack([np.pad(image, 1) for image in (levels, opened)])
+
+
+def _outflow(smooth: NDArray[np.float32], mpp: float, gain: int, config: NucleiConfig) -> NDArray[np.int16]:
+    """Contrast across the four sides of each pixel, summed: int16, (h + 2, w + 2), in DROP_UNIT."""
+    reach = _reach_px(mpp, config)
+    m = reach + 2
+    edge = cv2.copyMakeBorder(smooth, m, m, m, m, cv2.BORDER_REPLICATE)
+    half = round(config.half_drop * THRESHOLD_LEVEL * 2**32 / gain)
+    right, down = _contrast(edge, 0, 1, reach, half), _contrast(edge, 1, 0, reach, half)
+    outflow = np.zeros((smooth.shape[0] + 2, smooth.shape[1] + 2), np.int16)
+    outflow[1:-1, 1:-1] = right[1:-1, 1:-1] - right[1:-1, :-2] + down[1:-1, 1:-1] - down[:-2, 1:-1]
+    return outflow
+
+
+@compiled
+def _contrast(edge: NDArray[np.float32], dy: int, dx: int, reach: int, half: int) -> NDArray[np.int16]:
+    """Contrast of each pixel to the neighbour in direction (dy, dx): d / (|d| + half), in DROP_UNIT.
+
+    The drop d is taken from `reach` pixels on this side to `reach` pixels beyond the neighbour. Saturation keeps glass
+    beside a nucleus from outweighing the rest of its rim. Whole numbers, so that opposite directions are opposite.
+    """
+    margin = reach + 1
+    out = np.empty((edge.shape[0] - 2 * margin, edge.shape[1] - 2 * margin), np.int16)
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            near = edge[y + margin - reach * dy, x + margin - reach * dx]
+            far = edge[y + margin + (reach + 1) * dy, x + margin + (reach + 1) * dx]
+            drop = np.int64(near) - np.int64(far)
+            worth = abs(drop) * 1000 // (abs(drop) + half)
+            out[y, x] = worth if drop > 0 else -worth
+    return out
+
+
+@compiled
+def _sharpen(
+    smooth: NDArray[np.float32],
+    around: NDArray[np.float32],
+    count: int,
+    weight: int,
+    gain: int,
+    out: NDArray[np.uint8],
+) -> None:
+    """Grey levels of smooth + weight (smooth - mean of the surroundings), in whole numbers (weight has 12 bits)."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            fine = np.int64(smooth[y, x])
+            mean = np.int64(around[y, x]) * 4096 // count
+            value = (fine << 12) + weight * (fine - mean)
+            # smooth carries 12 bits (KERNEL_SUM squared), weight 12, gain 20
+            level = ((value >> 12) * gain) >> 32
+            out[y, x] = max(0, min(int(level), 255))
 
 
 def _rules(mpp: float, config: NucleiConfig) -> NDArray[np.float64]:
-    rules = np.zeros(tree.RULES)
-    rules[tree.MIN_AREA] = um2_to_px2(config.min_area_um2, mpp)
-    rules[tree.MAX_AREA] = um2_to_px2(config.max_area_um2, mpp)
-    rules[tree.MAX_EXTENT] = math.ceil(um_to_px(config.max_extent_um, mpp))
-    rules[tree.HALF_DROP] = config.half_drop * THRESHOLD_LEVEL
-    rules[tree.FIT_WEIGHT] = config.shape_weight
-    rules[tree.SIZE_WEIGHT] = config.size_weight
-    rules[tree.TYPICAL_AREA] = um2_to_px2(config.typical_area_um2, mpp)
-    rules[tree.BIAS] = config.least_quality
-    rules[tree.AREA_POWER] = config.area_power
-    rules[tree.LOST_LEVEL] = THRESHOLD_LEVEL
+    rules = np.zeros(tree_nodes.RULES)
+    rules[tree_nodes.MIN_AREA] = um2_to_px2(config.min_area_um2, mpp)
+    rules[tree_nodes.MAX_AREA] = um2_to_px2(config.max_area_um2, mpp)
+    rules[tree_nodes.MAX_EXTENT] = _extent_px(mpp, config)
+    rules[tree_nodes.FIT_WEIGHT] = config.shape_weight
+    rules[tree_nodes.SIZE_WEIGHT] = config.size_weight
+    rules[tree_nodes.TYPICAL_AREA] = um2_to_px2(config.typical_area_um2, mpp)
+    rules[tree_nodes.BIAS] = config.least_quality
+    rules[tree_nodes.AREA_POWER] = config.area_power
+    rules[tree_nodes.LOST_LEVEL] = THRESHOLD_LEVEL
     return rules
 
 

@@ -1,5 +1,7 @@
 """Filters that return the same value wherever a pixel lies in the array."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -46,3 +48,28 @@ def gaussian_blur(image: NDArray[np.uint16], sigma_px: float) -> NDArray[np.floa
     clipped = np.minimum(image, LARGEST_VALUE)
     blurred = cv2.sepFilter2D(clipped, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(blurred, np.float32)
+
+
+def box_side(sigma_px: float) -> int:
+    """Side of the square whose average has the spread of a Gaussian, odd and at most 63 pixels."""
+    return min(2 * round(sigma_px * math.sqrt(12.0) / 2.0) + 1, 63)
+
+
+def box_sum(image: NDArray[np.uint16], side: int) -> NDArray[np.float32]:
+    """Sum over a square around each pixel, exact: 63 x 63 values of 12 bits stay below 2 ** 24.
+
+    Parameters
+    ----------
+    image : uint16, (h, w)
+        Values above LARGEST_VALUE (4095) count as that.
+    side : int
+        Odd, at most 63.
+
+    Returns
+    -------
+    float32, (h, w)
+        Whole numbers. Beyond the rim the nearest pixel is repeated.
+    """
+    clipped = np.minimum(image, LARGEST_VALUE)
+    total = cv2.boxFilter(clipped, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(total, np.float32)
