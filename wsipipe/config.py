@@ -76,33 +76,41 @@ class StainConfig:
 
 @dataclass(frozen=True)
 class NucleiConfig:
-    """Threshold, clean and split nuclei."""
+    """Seek, choose and clean nuclei among the threshold components of the haematoxylin image."""
 
     threshold_scale: float = _number(1.0, 0.1, 10.0)
     """Factor on the slide's own haematoxylin threshold (Otsu's, on sampled tissue)."""
-    smooth_um: float = _number(0.4, 0.0, 5.0)
+    reference_share: float = _number(0.45, 0.0, 1.0)
+    """Haematoxylin is unmixed with the reference vectors to this share, else with the slide's own."""
+    smooth_um: float = _number(0.3, 0.0, 5.0)
     """Gaussian sigma applied to the haematoxylin image before components are made of it."""
-    median_um: float = _number(0.0, 0.0, 2.0)
-    """Radius of the median filter that follows; 0 switches it off."""
+    sharpen: float = _number(0.6, 0.0, 5.0)
+    """How much of the difference from the surroundings' mean is added."""
+    sharpen_um: float = _number(3.0, 0.1, 20.0)
+    """Spread of these surroundings (standard deviation of a square)."""
+    open_um: float = _number(1.0, 0.0, 5.0)
+    """Radius of an opening that offers further components, cut off at thin necks."""
     edge_um: float = _number(0.15, 0.0, 5.0)
     """Gaussian sigma applied to the haematoxylin image before contrast across outlines is measured."""
-    lowest_threshold: float = _number(0.55, 0.02, 4.0)
+    reach_um: float = _number(0.5, 0.0, 5.0)
+    """Contrast is measured between pixels this far inside and outside the outline."""
+    lowest_threshold: float = _number(0.58, 0.02, 4.0)
     """Lowest threshold that outlines are sought at, as a share of the slide's own."""
     half_drop: float = _number(0.3, 0.001, 10.0)
     """Contrast across an outline that earns half of the greatest contrast score, as a share of the threshold."""
-    shape_weight: float = _number(1.7, 0.0, 100.0)
-    """Loss of score for the share of its ellipse that an object leaves empty."""
-    size_weight: float = _number(0.05, 0.0, 10.0)
+    shape_weight: float = _number(1.15, 0.0, 100.0)
+    """Loss of score for the square root of the share of its ellipse that an object leaves empty."""
+    size_weight: float = _number(0.15, 0.0, 10.0)
     """Loss of score for the squared logarithm of an object's area over the typical one."""
-    typical_area_um2: float = _number(40.0, 1.0, 1000.0)
+    typical_area_um2: float = _number(48.0, 1.0, 1000.0)
     """Area with no such loss."""
-    least_quality: float = _number(0.16, -10.0, 1.0)
+    least_quality: float = _number(-0.06, -10.0, 1.0)
     """Contrast less the losses above that an object must exceed to be a nucleus."""
-    area_power: float = _number(0.35, 0.0, 2.0)
+    area_power: float = _number(0.45, 0.0, 2.0)
     """An object's quality counts times its area to this power when it competes with objects inside it."""
     max_hole_um2: float = _number(12.0, 0.0, 1000.0)
     """Smaller holes are filled."""
-    min_area_um2: float = _number(12.0, 0.0, 1000.0)
+    min_area_um2: float = _number(7.5, 0.0, 1000.0)
     """Smaller objects are dropped."""
     max_area_um2: float = _number(350.0, 1.0, 10_000.0)
     """Larger objects are not nuclei; dark ones that hold no nucleus are counted."""
@@ -150,6 +158,8 @@ class GanConfig:
     """Weight of the mutual-information bound."""
     lambda_real: float = _number(0.0, 0.0, 1000.0)
     """Weight of the mutual information between Q's answers to two views of one real cell; 0 is the paper."""
+    real_batch: int = _number(64, 2, 65_536)
+    """Real cells in each step of that term, which needs more of them than the others to see how classes spread."""
     augment: str = _choice("flips", "dihedral")
     """Random transforms of real cells: the paper's flips, or flips and quarter turns with stain jitter."""
     max_cells: int = _number(50_000, 10, 100_000_000)
