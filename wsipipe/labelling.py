@@ -1,9 +1,9 @@
 """From finished stores to labels: the one model of an output, and the class of every cell under it."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from wsipipe.parallel import cpu_count
 from wsipipe.progress import Reporter
 from wsipipe.records import Labels
 from wsipipe.units import clock
+
+TRAINED, GIVEN = "trained on this output's cells", "given with --model"
 
 
 def choose_model(out: OutputFolder, given: Sequence[SlideFolder], settings: Settings, report: Reporter) -> Model | None:
@@ -45,21 +47,24 @@ def choose_model(out: OutputFolder, given: Sequence[SlideFolder], settings: Sett
                 "use `wsipipe label` to relabel all its slides, another -o folder, or --overwrite",
                 out.path.name,
             )
-        source = "given"
-    elif there is not None:
+        return keep_model(out, model, GIVEN)
+    if there is not None:
         _check_training(out, there, settings)
-        model, source = there, ""
-        report.say(f"model {model.hash}: the one in the output folder")
-    else:
-        stores = [CellStore(folder.store) for folder in given]
-        if not any(len(store) for store in stores):
-            return None
-        model, source = train_model(stores, settings, report), "trained"
-    if there is None or source == "given":
-        save(model, out.model)
-    for folder in out.finished() if source else ():
-        folder.note(model={"hash": model.hash, "source": source, "seed": settings.seed})
-    return model
+        report.say(f"model {there.hash}: the one in the output folder")
+        return there
+    stores = [CellStore(folder.store) for folder in given]
+    if not any(len(store) for store in stores):
+        return None
+    return keep_model(out, train_model(stores, settings, report), TRAINED)
+
+
+def keep_model(out: OutputFolder, model: Model, origin: str) -> Model:
+    """Copy a model into OUT, with a word on how it came there; its class names go when it is another one."""
+    kept = dataclasses.replace(model, facts={**model.facts, "origin": origin})
+    if not out.model.is_file() or load(out.model).hash != kept.hash:
+        out.classes.unlink(missing_ok=True)  # names belong to the classes of one model
+        save(kept, out.model)
+    return kept
 
 
 def load_model(name_or_file: str) -> Model:
@@ -164,9 +169,8 @@ def label_store(store: CellStore, model: Model, settings: Settings, report: Repo
 
 def _check_training(out: OutputFolder, model: Model, settings: Settings) -> None:
     """Refuse another `[gan]` than the one that OUT's own model was trained with."""
-    sources: set[Any] = {folder.facts().get("model", {}).get("source") for folder in out.finished()}
     changed = differences(vars(model.config), vars(settings.recipe.gan))
-    if "trained" in sources and changed:
+    if changed and model.facts.get("origin") == TRAINED:
         raise OutputMismatchError(
             f"its model was trained with another recipe ({'; '.join(changed)})",
             "use that recipe, another -o folder, or --overwrite",

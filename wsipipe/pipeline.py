@@ -14,7 +14,7 @@ from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.io.store import CellStore
-from wsipipe.labelling import choose_model, label_store, load_model, train_model
+from wsipipe.labelling import GIVEN, choose_model, keep_model, label_store, load_model, train_model
 from wsipipe.parallel import Pool
 from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
@@ -58,12 +58,9 @@ def label(settings: Settings, report: Reporter) -> int:
     """
     out = OutputFolder(settings.out)
     model = load_model(settings.model or "default")
-    for folder, store in _stores(out):
+    for _, store in _stores(out):
         label_store(store, model, settings, report)
-        folder.note(model={"hash": model.hash, "source": "given", "seed": settings.seed})
-    if not out.model.is_file() or load(out.model).hash != model.hash:
-        out.classes.unlink(missing_ok=True)  # names belong to the classes of one model
-        save(model, out.model)
+    model = keep_model(out, model, GIVEN)
     return _label_all(out, model, settings, report)
 
 

@@ -31,7 +31,7 @@ ROWS_AT_ONCE = 50_000
 EXPORTS = {"csv": "cells.csv", "geojson": "cells.geojson", "masks": "masks.png"}
 """File beside the store, of every form that `write_export` knows."""
 
-_VIEW_PX = 1400
+_VIEW_PX = 1200
 _DETAIL_ZOOM = 3
 _EXAMPLES = 24
 _UNLABELLED = (0, 160, 0)
@@ -47,10 +47,12 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
     labels = store.labels(model.hash) if model else None
     cells_csv(csv_path, _chunks(store, labels), [c.name for c in classes])
     cells_geojson(geojson_path, _chunks(store, labels), slide_info(store), classes)
-    page = slide_page(_report(store, folder.facts(), labels, classes))
+    origin = str(model.facts.get("origin", "")) if model else ""
+    page = slide_page(_report(store, folder.facts(), labels, classes, origin))
     with atomic_write(report_path) as file:
         file.write(page)
-    folder.note(state="labelled" if model else "segmented", tables=shown)
+    made_by = {"model": {"hash": model.hash, "origin": origin, "seed": model.facts.get("seed")}} if model else {}
+    folder.note(state="labelled" if model else "segmented", **made_by, tables=shown)
 
 
 def write_export(kind: str, target: Path, store: CellStore, model: Model | None, classes: Sequence[CellClass]) -> None:
@@ -133,13 +135,12 @@ def _chunks(store: CellStore, labels: Labels | None) -> Iterator[LabelledCells]:
 
 
 def _report(
-    store: CellStore, facts: dict[str, Any], labels: Labels | None, classes: Sequence[CellClass]
+    store: CellStore, facts: dict[str, Any], labels: Labels | None, classes: Sequence[CellClass], origin: str
 ) -> SlideReport:
     info, counts, recipe = slide_info(store), store.attributes["counts"], _recipe(store)
-    made_by = facts.get("model") or {}
     made = [
         ("Recipe", recipe.name),
-        ("Model", f"{labels.model_hash} ({made_by.get('source', 'unknown')})" if labels else "none"),
+        ("Model", f"{labels.model_hash}, {origin}" if labels else "none"),
         ("Stain", f"{store.attributes['stain']['method']}, threshold {store.attributes['stain']['threshold']:.2f} OD"),
         ("Versions", ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())),
         ("Time", ", ".join(f"{name.removesuffix('_s')} {s:g} s" for name, s in facts.get("timings", {}).items())),
@@ -166,9 +167,9 @@ def _report(
 def _views(store: CellStore, labels: Labels | None, classes: Sequence[CellClass]) -> list[View]:
     """The whole slide and, where the store keeps one, the densest sampled blocks, with the nuclei drawn in."""
     overview, scale = np.asarray(store.array("overview")[:]), store.attributes["overview_downsample"]
-    shrink = max(1.0, max(overview.shape[:2]) / _VIEW_PX)
+    shrink = max(overview.shape[:2]) / _VIEW_PX  # small slides are enlarged
     size = (round(overview.shape[1] / shrink), round(overview.shape[0] / shrink))
-    picture = cv2.resize(overview, size, interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(overview, size, interpolation=cv2.INTER_AREA if shrink > 1 else cv2.INTER_CUBIC)
     frames = [(picture, scale * shrink, (0.0, 0.0), "the whole slide, one mark per nucleus")]
     downsample = store.attributes["grid"]["level_downsample"] * store.attributes["grid"]["scale"]
     for block, (x, y) in zip(np.asarray(store.array("details")[:]), store.attributes["details_xy"], strict=True):
