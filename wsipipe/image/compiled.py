@@ -18,7 +18,8 @@ def _cache_folder() -> str:
     numba compares a function's own file only, so that a change of a function it calls would go unnoticed.
     """
     here = Path(__file__).parent
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+    sources = [path.read_bytes() for path in sorted(here.glob("*.py"))]
+    digest = hashlib.sha256(b"".join(text for text in sources if b"compiled" in text)).hexdigest()
     return str(Path(numba.config.CACHE_DIR or here / "__pycache__") / f"numba-{digest[:16]}")
 
 

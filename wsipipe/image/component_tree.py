@@ -120,14 +120,16 @@ def _add_level(
             if other < 0:
                 continue
             root = find(parent, other)
-            n_touched = touch(nodes, root, level, touched, n_touched)
+            if nodes[root, LONG] == 0:
+                n_touched = touch(nodes, root, level, touched, n_touched)
             own = root if own < 0 or own == root else merge(nodes, parent, own, root)
         if own < 0:
             own = n_nodes
             new_node(nodes, parent, own, pixel)
             n_touched = touch(nodes, own, level, touched, n_touched)
             n_nodes += 1
-        add_pixel(nodes[own], pixel, width, node_of, outflow)
+        if nodes[own, LONG] == 0:  # sums of what is too long are never looked at
+            add_pixel(nodes, own, pixel, width, node_of, outflow)
         node_of[pixel] = own
     return n_nodes, n_touched
 
@@ -140,7 +142,7 @@ def _judge(
 
     Returns the number of events so far.
     """
-    if max(node[RIGHT] - node[LEFT], node[BOTTOM] - node[TOP]) > rules[MAX_EXTENT]:
+    if node[LONG] == 1 or max(node[RIGHT] - node[LEFT], node[BOTTOM] - node[TOP]) > rules[MAX_EXTENT]:
         node[LONG] = 1
         return n_events
     own = score(node, rules)

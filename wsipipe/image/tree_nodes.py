@@ -46,31 +46,32 @@ def score(node: NDArray[np.int64], rules: NDArray[np.float64]) -> int:
 
 @compiled
 def add_pixel(
-    node: NDArray[np.int64],
+    nodes: NDArray[np.int64],
+    own: int,
     pixel: int,
     width: int,
     node_of: NDArray[np.int32],
     outflow: NDArray[np.int16],
 ) -> None:
-    """Add one pixel to the sums of a node."""
+    """Add one pixel to the sums of node `own`."""
     y = np.int64(np.uint32(pixel) // np.uint32(width))  # 32 bits divide twice as fast
     x = np.int64(pixel - y * width)
-    node[AREA] += 1
-    node[SUM_X] += x
-    node[SUM_Y] += y
-    node[SUM_XX] += x * x
-    node[SUM_YY] += y * y
-    node[SUM_XY] += x * y
-    node[LEFT] = min(node[LEFT], x)
-    node[TOP] = min(node[TOP], y)
-    node[RIGHT] = max(node[RIGHT], x + 1)
-    node[BOTTOM] = max(node[BOTTOM], y + 1)
+    nodes[own, AREA] += 1
+    nodes[own, SUM_X] += x
+    nodes[own, SUM_Y] += y
+    nodes[own, SUM_XX] += x * x
+    nodes[own, SUM_YY] += y * y
+    nodes[own, SUM_XY] += x * y
+    nodes[own, LEFT] = min(nodes[own, LEFT], x)
+    nodes[own, TOP] = min(nodes[own, TOP], y)
+    nodes[own, RIGHT] = max(nodes[own, RIGHT], x + 1)
+    nodes[own, BOTTOM] = max(nodes[own, BOTTOM], y + 1)
     # By Gauss' theorem the contrasts across a node's rim sum up to the outflow of its pixels.
-    node[DROP] += outflow[pixel]
+    nodes[own, DROP] += outflow[pixel]
     inner = 0
     for step in (-1, 1, -width, width):
         inner += node_of[pixel + step] >= 0
-    node[SIDES] += 4 - 2 * inner
+    nodes[own, SIDES] += 4 - 2 * inner
 
 
 @compiled
