@@ -1,0 +1,80 @@
+"""Recipes: whatever is wrong with one is said at once; what is right comes back as it was."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsipipe.config import Recipe, config_hash, differences, load_recipe, packed_recipes, parse_recipe
+from wsipipe.errors import RecipeError
+
+STAGES = [f.name for f in dataclasses.fields(Recipe) if f.name != "name"]
+NUMBERS = [
+    (stage, f.name, f.metadata["low"], f.metadata["high"])
+    for stage in STAGES
+    for f in dataclasses.fields(type(getattr(Recipe(), stage)))
+    if "low" in f.metadata
+]
+
+
+@pytest.mark.parametrize("name", packed_recipes())
+def test_every_packed_recipe_loads_and_round_trips(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert parse_recipe(recipe.to_dict()) == recipe
+    assert load_recipe(str(packed_recipes()[name])) == recipe
+
+
+def test_the_paper_is_the_published_configuration():
+    paper = load_recipe("paper")
+    gan = paper.gan
+    assert (gan.classes, gan.noise_dim, gan.channels, gan.batch, gan.critic_steps) == (5, 32, 128, 10, 5)
+    assert (gan.learning_rate, gan.beta1, gan.beta2) == (1e-4, 0.5, 0.9)
+    assert (gan.lambda_gradient, gan.lambda_info, gan.lambda_real, gan.augment) == (10, 1, 0, "flips")
+    assert paper.stain.method == "reinhard"
+    assert paper.patches.surroundings is False
+
+
+@given(st.sampled_from(NUMBERS), st.booleans(), st.floats(1.01, 10))
+def test_values_out_of_range_are_named(limits, below, factor):
+    stage, name, low, high = limits
+    default = getattr(getattr(Recipe(), stage), name)
+    value = type(default)(math.floor(low - 1) if below else math.ceil(high * factor + 1))
+    with pytest.raises(RecipeError, match=rf"{stage}\.{name} must be between"):
+        parse_recipe({stage: {name: value}})
+
+
+@given(st.sampled_from(NUMBERS), st.one_of(st.text(), st.booleans(), st.none(), st.just([1]), st.just(float("nan"))))
+def test_values_of_a_wrong_type_are_named(limits, value):
+    stage, name, _, _ = limits
+    with pytest.raises(RecipeError, match=rf"{stage}\.{name} must be"):
+        parse_recipe({stage: {name: value}})
+
+
+@given(st.sets(st.sampled_from([f"{stage}.{name}" for stage, name, _, _ in NUMBERS]), min_size=2, max_size=6))
+def test_all_faults_come_in_one_error(faults):
+    data: dict[str, dict[str, object]] = {"nonsense": {}}
+    for fault in faults:
+        stage, name = fault.split(".")
+        data.setdefault(stage, {})[name] = "wrong"
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(data)
+    assert "unknown key nonsense" in str(caught.value)
+    assert all(fault in str(caught.value) for fault in faults)
+
+
+@pytest.mark.parametrize("data", [{"gan": 3}, {"gan": [1]}, {"name": 4}, {"patches": {"surroundings": 1}}])
+def test_tables_and_scalars_are_not_confused(data):
+    with pytest.raises(RecipeError):
+        parse_recipe(data)
+
+
+def test_tiling_and_training_change_no_store():
+    recipe = Recipe()
+    other = parse_recipe({"tiling": {"tile_px": 256}, "gan": {"classes": 9}, "proportions": {"min_cells": 1}})
+    assert config_hash(recipe.segment_dict()) == config_hash(other.segment_dict())
+    finer = parse_recipe({"working": {"mpp": 0.25}})
+    assert config_hash(recipe.segment_dict()) != config_hash(finer.segment_dict())
+    assert differences(recipe.segment_dict(), finer.segment_dict()) == ["working.mpp was 0.5, is 0.25"]
