@@ -3,7 +3,8 @@
 import dataclasses
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def _measure_tiles(
 
 
 def _collect(
-    results: Iterable[tuple[int, TileResult]],
+    results: Generator[tuple[int, TileResult], None, None],
     kept: Callable[[Cells], Cells],
     plan: SlidePlan,
     spool: Spool,
@@ -182,7 +183,7 @@ def _collect(
     there = len(spool.tiles)
     if there:
         report.say(f"{plan.task.info.slide_id}: {there} of {len(plan.tiles)} tiles are there")
-    with report.stage("cells", len(plan.tiles), "tiles") as stage:
+    with closing(results), report.stage("cells", len(plan.tiles), "tiles") as stage:
         stage.advance(there)
         for index, result in results:
             facts = {"oversized": result.oversized, "unreadable": sorted(map(list, result.unreadable))}

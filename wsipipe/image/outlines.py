@@ -34,11 +34,12 @@ def draw(rings: Rings, grid: Grid) -> Drawn:
     """The grid's pixels whose centres an odd number of rings enclose; depends on nothing but the nucleus and the grid.
 
     A centre on an edge belongs to what lies to the right of the edge or below it. Where no centre is enclosed, the
-    one pixel nearest to the middle of the outline stands for the nucleus, so that none is lost; what lies beyond the
+    one pixel nearest to the middle of the rings stands for the nucleus, so that none is lost; what lies beyond the
     grid is cut off.
     """
     scaled = [ring / grid.downsample for ring in rings]
-    (min_x, min_y), (max_x, max_y) = scaled[0].min(axis=0), scaled[0].max(axis=0)
+    corners = np.concatenate(scaled)
+    (min_x, min_y), (max_x, max_y) = corners.min(axis=0), corners.max(axis=0)
     left, right = _span(min_x, max_x, grid.width_px)
     top, bottom = _span(min_y, max_y, grid.height_px)
     toggles = np.zeros((bottom - top, right - left + 1), np.uint8)

@@ -151,7 +151,8 @@ def _take_feature(
         for kind, coordinates in _nucleus_geometries(feature):
             if kind == "Polygon":
                 outlines.append(tuple(_ring(ring) for ring in coordinates))
-                _check_extent(path, name, float(np.ptp(outlines[-1][0], axis=0).max()) * mpp, "give only the nuclei")
+                extent = float(np.ptp(np.concatenate(outlines[-1]), axis=0).max()) * mpp
+                _check_extent(path, name, extent, "give only the nuclei")
             elif kind == "Point":
                 points.append(positions([coordinates])[0])
             else:
@@ -168,6 +169,9 @@ def _nucleus_geometries(feature: Any) -> Iterator[tuple[str, Any]]:
     Every part of a MultiPolygon is a nucleus: CellViT writes one MultiPolygon a class. QuPath may nest objects, and
     write the root of its object tree, which has no geometry.
     """
+    if not isinstance(feature, dict) or not isinstance(feature.get("type"), str):
+        msg = "it is no GeoJSON object"
+        raise TypeError(msg)
     if feature["type"] != "Feature":
         yield from geometries(feature)
         return

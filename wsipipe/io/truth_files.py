@@ -58,6 +58,8 @@ def read_points(path: Path) -> Points:
             rows = csv.DictReader(file)
             names = rows.fieldnames or []
             x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
+            if not {x, y} <= set(names):
+                raise KeyError(x)  # noqa: TRY301 - a file without rows needs its columns too
             found = [(float(row[x]), float(row[y]), row.get("class") or "") for row in rows]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"is no list of points ({error!r})", "give columns x,y[,class]", path.name) from error
