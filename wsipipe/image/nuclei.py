@@ -138,7 +138,7 @@ def _reach_px(mpp: float, config: NucleiConfig) -> int:
 def _support_px(mpp: float, config: NucleiConfig) -> int:
     """Pixels beyond a component that can change its pixels' values or its score."""
     sharpened = max(gaussian_radius(um_to_px(config.smooth_um, mpp)), box_side(um_to_px(config.sharpen_um, mpp)) // 2)
-    opened = 2 * len(_disc(um_to_px(config.open_um, mpp)))
+    opened = 2 * (len(_disc(um_to_px(config.open_um, mpp))) // 2)
     edge = gaussian_radius(um_to_px(config.edge_um, mpp)) + _reach_px(mpp, config) + 1
     return max(sharpened + opened, edge)
 
