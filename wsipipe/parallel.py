@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -125,7 +126,9 @@ def _in_process(threads: int) -> Any:
         "distributed.scheduler.http.routes": [],  # Dask opens web servers that nobody asked for
         "distributed.worker.http.routes": [],
     }
-    with dask.config.set(settings):
+    with dask.config.set(settings), warnings.catch_warnings():
+        # without any network Dask warns that it found no address for itself; in one process it needs none
+        warnings.filterwarnings("ignore", "Couldn't detect a suitable IP", RuntimeWarning)
         return Client(
             processes=False,
             n_workers=1,
