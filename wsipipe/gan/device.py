@@ -1,4 +1,7 @@
-"""Where networks run."""
+"""Where networks run, and with how many threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,3 +28,25 @@ def describe_device() -> str:
     device = pick_device("auto")
     name = torch.cuda.get_device_name() if device == "cuda" else "no CUDA device, networks run on the CPU"
     return f"torch {torch.__version__}, {name}"
+
+
+@contextmanager
+def fixed_arithmetic(threads: int) -> Iterator[None]:
+    """Within the block, sums are formed in one order: PyTorch uses `threads` threads, cuDNN its repeatable kernels.
+
+    How many threads share a sum decides in which order it is added up, hence its last bits. PyTorch's default is the
+    number of cores that this process may use, which differs between a laptop on battery, a container and a cluster
+    job; so the number is fixed here, and what the caller had is restored afterwards. The setting is the process's:
+    do not run other PyTorch work at the same time.
+    """
+    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    _set_arithmetic(threads, deterministic=True, benchmark=False)
+    try:
+        yield
+    finally:
+        _set_arithmetic(before[0], deterministic=before[1], benchmark=before[2])
+
+
+def _set_arithmetic(threads: int, *, deterministic: bool, benchmark: bool) -> None:
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark

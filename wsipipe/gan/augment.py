@@ -1,0 +1,59 @@
+"""Random transforms of a batch of real patches that leave the kind of cell as it is."""
+
+import torch
+from torch import Tensor
+
+STAIN_RGB_OD = ((0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776))
+"""Unit optical-density vectors of haematoxylin, eosin and the rest (Ruifrok and Johnston, 2001)."""
+
+STAIN_JITTER = 0.1
+"""Each stain's amount is multiplied by a factor within 1 +- this."""
+
+
+def to_unit(patches: Tensor) -> Tensor:
+    """Networks' input, float32 (n, 3, s, s) in [-1, 1], channels last in memory, from uint8 (n, s, s, 3)."""
+    return patches.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def augment(patches: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+    """Transform each patch at random.
+
+    Parameters
+    ----------
+    patches : uint8 Tensor (n, s, s, 3)
+        Real patches, RGB.
+    kind : {"flips", "dihedral"}
+        Flips; or flips, quarter turns and light stain jitter.
+    generator : torch.Generator
+        Source of every random number, on the device of `patches`.
+
+    Returns
+    -------
+    float32 Tensor (n, 3, s, s) in [-1, 1], channels last in memory.
+    """
+    patches = _where_half(patches, patches.flip(1), generator)
+    patches = _where_half(patches, patches.flip(2), generator)
+    if kind == "flips":
+        return to_unit(patches)
+    patches = _where_half(patches, patches.transpose(1, 2), generator)
+    return _jitter_stains(patches, generator)
+
+
+def _where_half(patches: Tensor, others: Tensor, generator: torch.Generator) -> Tensor:
+    coin = torch.rand(len(patches), 1, 1, 1, generator=generator, device=patches.device) < 0.5
+    return torch.where(coin, others, patches)
+
+
+def _jitter_stains(patches: Tensor, generator: torch.Generator) -> Tensor:
+    """Scale the amount of each stain of each patch; Tellez et al. (IEEE TMI 2018) do so in OD space."""
+    device = patches.device
+    grey = torch.arange(256, dtype=torch.float32, device=device)
+    log_transmission = torch.log((grey + 1.0) / 256.0)  # minus the optical density (natural logarithm)
+    stains = torch.nn.functional.normalize(torch.tensor(STAIN_RGB_OD, device=device), dim=1)
+    factor = torch.rand(len(patches), 3, generator=generator, device=device)
+    factor = 1.0 + STAIN_JITTER * (2.0 * factor - 1.0)
+    # per patch: unmix, scale, mix again
+    transform = torch.linalg.inv(stains) @ (factor[:, :, None] * stains)
+    changed = log_transmission[patches.int()].flatten(1, 2) @ transform
+    grey_values = torch.exp(changed).mul_(256.0).sub_(1.0).clamp_(0.0, 255.0)
+    return grey_values.div_(127.5).sub_(1.0).view(patches.shape).permute(0, 3, 1, 2)

@@ -1,0 +1,187 @@
+"""Train G, D and Q on the patches of cells (Hu et al., IEEE JBHI 2019), without labels."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import wsipipe
+from wsipipe.config import GanConfig
+from wsipipe.errors import TrainingError
+from wsipipe.gan.checkpoint import Model, merge_states
+from wsipipe.gan.device import fixed_arithmetic
+from wsipipe.gan.label import label
+from wsipipe.gan.nets import DOWNSCALING
+from wsipipe.gan.trainer import METRICS, Trainer
+
+THREADS = 2
+"""PyTorch threads of every training on a CPU; fixed, because their number enters the last bits of every sum."""
+
+REPORTS = 100
+"""A training reports its mean losses at most this often; each report makes the host wait for a GPU once."""
+
+CURVE_POINTS = 20
+"""Points of the training curve that a model keeps."""
+
+RARE = 0.005
+"""A class with a smaller share of the training cells counts as empty."""
+
+TIMED_STEPS = 2
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+def train(
+    patches: Any,
+    config: GanConfig,
+    *,
+    seed: int,
+    device: str,
+    patch_mpp: float,
+    progress: Progress | None = None,
+) -> Model:
+    """Train one model.
+
+    On one machine and device the weights are bit-identical for the same cells, settings and seed.
+
+    Parameters
+    ----------
+    patches : array_like uint8 (n, s, s, 3)
+        Patches of the training cells, RGB; s is a multiple of 8. Held in memory.
+    config : GanConfig
+    seed : int
+        Names every random number of the training.
+    device : {"cpu", "cuda"}
+    patch_mpp : float
+        Microns per patch pixel, kept in the model.
+    progress : callable, optional
+        Called with the step, the number of steps and the mean losses since the last call.
+
+    Returns
+    -------
+    Model
+        Class 0 is the one commonest in training, class 1 the next, and so on.
+
+    Raises
+    ------
+    TrainingError
+        If there are too few cells, patches of a wrong kind, or a loss is no finite number.
+    """
+    cells = _checked(patches, config)
+    with fixed_arithmetic(THREADS):
+        trainer = Trainer(_placed(cells, device), config, seed, device)
+        curve = _run(trainer, progress)
+    tensors = {name: tensor.cpu() for name, tensor in merge_states(trainer.generator, trainer.critic).items()}
+    facts = {"cells": len(cells), "seed": seed, "device": device, "curve": curve}
+    facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
+    return _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, device)
+
+
+def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
+    """Seconds that `train` will take, extrapolated from two generator steps on random patches."""
+    random = np.random.default_rng(0)
+    cells = random.integers(0, 256, (2 * config.batch, patch_px, patch_px, 3), np.uint8)
+    with fixed_arithmetic(THREADS):
+        trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, device)
+        trainer.step()  # the first step also warms caches and chooses kernels
+        trainer.metrics.tolist()
+        start = time.perf_counter()
+        for _ in range(TIMED_STEPS):
+            trainer.step()
+        trainer.metrics.tolist()  # waits for a GPU
+    return (time.perf_counter() - start) / TIMED_STEPS * config.steps
+
+
+def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
+    cells = np.array(patches[:])
+    needed = 2 * config.batch
+    if cells.dtype != np.uint8 or cells.ndim != 4 or cells.shape[1] != cells.shape[2] or cells.shape[3] != 3:
+        raise TrainingError(
+            f"patches are {cells.dtype} {cells.shape}", "give uint8 (n, s, s, 3), square RGB patches"
+        )
+    if cells.shape[1] == 0 or cells.shape[1] % DOWNSCALING:
+        raise TrainingError(
+            f"patches are {cells.shape[1]} px a side, which is no multiple of {DOWNSCALING}",
+            "set patches.size_px of the recipe to one, such as 32",
+        )
+    if len(cells) < needed:
+        raise TrainingError(
+            f"{len(cells)} cells, a training needs at least {needed} (twice gan.batch)",
+            "add slides, use a model trained elsewhere (--model), or lower gan.batch in the recipe",
+        )
+    if (cells == cells[0]).all():
+        raise TrainingError("all patches are the same", "look at the segmentation: these are no cells")
+    return cells
+
+
+def _placed(cells: NDArray[np.uint8], device: str) -> Tensor:
+    """The cells on `device`, or in page-locked memory when they would fill more than half of what is free there."""
+    tensor = torch.from_numpy(cells)
+    if device == "cpu":
+        return tensor
+    free_bytes, _ = torch.cuda.mem_get_info()
+    return tensor.to(device) if tensor.nbytes < free_bytes // 2 else tensor.pin_memory()
+
+
+def _run(trainer: Trainer, progress: Progress | None) -> list[dict[str, float]]:
+    """All steps; returns the curve: at most CURVE_POINTS of step and mean losses before it."""
+    steps = trainer.config.steps
+    every = -(-steps // REPORTS)
+    reports: list[dict[str, float]] = []
+    since = 0
+    for step in range(1, steps + 1):
+        trainer.step()
+        if step % every and step < steps:
+            continue
+        means = (trainer.metrics / (step - since)).tolist()
+        trainer.metrics.zero_()
+        since = step
+        losses = dict(zip(METRICS, means, strict=True))
+        if not np.isfinite(means).all():
+            raise TrainingError(
+                f"a loss is no finite number at step {step} of {steps} ({losses})",
+                "lower gan.learning_rate in the recipe, or try another --seed",
+            )
+        if progress is not None:
+            progress(step, steps, losses)
+        reports.append({"step": step, **losses})
+    return _thinned(reports)
+
+
+def _thinned(reports: list[dict[str, float]]) -> list[dict[str, float]]:
+    keep = np.unique(np.linspace(0, len(reports) - 1, CURVE_POINTS).round().astype(int))
+    return [{name: float(f"{value:.5g}") for name, value in reports[i].items()} for i in keep]
+
+
+def _commonest_first(model: Model, cells: NDArray[np.uint8], device: str) -> Model:
+    """The same model with its classes ordered by their share of the training cells, and those shares in its facts."""
+    k = model.config.classes
+    classes, _ = label(model, cells, device=device, threads=THREADS)
+    counts = np.bincount(classes, minlength=k)
+    order = np.argsort(-counts, kind="stable")
+    shares = (counts[order] / len(cells)).tolist()
+    facts = {**model.facts, "shares": shares, "warnings": _warnings(shares)}
+    return dataclasses.replace(model, tensors=_reordered(model, torch.from_numpy(order)), facts=facts)
+
+
+def _reordered(model: Model, order: Tensor) -> dict[str, Tensor]:
+    """Tensors in which class i is what class `order[i]` was, for Q's answers and for G's class inputs."""
+    tensors = dict(model.tensors)
+    for name in ("critic.q_head.weight", "critic.q_head.bias"):
+        tensors[name] = tensors[name][order]
+    weight = tensors["generator.linear.weight"]
+    noise, classes = weight.split((model.config.noise_dim, model.config.classes), 1)
+    tensors["generator.linear.weight"] = torch.cat((noise, classes[:, order]), 1)
+    return tensors
+
+
+def _warnings(shares: list[float]) -> list[str]:
+    empty = sum(share < RARE for share in shares)
+    if not empty:
+        return []
+    return [f"{empty} of {len(shares)} classes hold fewer than {RARE:.1%} of the training cells"]
