@@ -2,13 +2,14 @@
 
 import math
 import os
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from wsipipe.errors import UsageError
 
@@ -79,6 +80,8 @@ class Pool:
         if self._client is not None:
             self._client.close()
             self._client = None
+            if self._scheduler is None:  # its threads have nothing left to do
+                PerThread.close_all()
 
     def ordered_map(
         self, function: Callable[..., Result], shared: object, items: Iterable[Item]
@@ -155,24 +158,52 @@ def _cluster(address: str) -> Any:
     return client
 
 
-@contextmanager
-def per_thread(cache: Any, key: object, make: Callable[[], Any]) -> Iterator[Any]:
-    """The object that `make` gave for `key` in this thread; the last one is kept, an older one is closed.
+class PerThread:
+    """One open object per thread, such as a slide: the last one is kept for the thread's next task.
 
     Parameters
     ----------
-    cache : threading.local
-        Where the thread keeps it. After an error the object is closed and forgotten.
+    make : callable
+        Opens the object of a key.
     """
-    if getattr(cache, "key", None) != key:
-        if getattr(cache, "value", None) is not None:
-            cache.value.close()
-        cache.key, cache.value = None, None
-        cache.value = make()
-        cache.key = key
-    try:
-        yield cache.value
-    except BaseException:
-        cache.value.close()
-        cache.key, cache.value = None, None
-        raise
+
+    _all: ClassVar[list["PerThread"]] = []
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+        self._open: dict[int, tuple[Any, Any]] = {}
+        self._busy: set[int] = set()
+        self._all.append(self)
+
+    @contextmanager
+    def use(self, key: object) -> Iterator[Any]:
+        """The object of `key`; another one that this thread had is closed, and so is this one after an error."""
+        thread = threading.get_ident()
+        self._busy.add(thread)
+        try:
+            if thread in self._open and self._open[thread][0] != key:
+                self._close(thread)
+            if thread not in self._open:
+                self._open[thread] = (key, self._make(key))
+            yield self._open[thread][1]
+        except BaseException:
+            if thread in self._open:
+                self._close(thread)
+            raise
+        finally:
+            self._busy.discard(thread)
+
+    def _close(self, thread: int) -> None:
+        _, opened = self._open.pop(thread)
+        opened.close()
+
+    def close_idle(self) -> None:
+        """Close what idle threads left open; a thread still at work keeps its own."""
+        for thread in set(self._open) - self._busy:
+            self._close(thread)
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Close what idle threads left open, of every kind."""
+        for kept in cls._all:
+            kept.close_idle()

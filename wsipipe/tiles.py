@@ -1,6 +1,5 @@
 """What workers do to one tile: segment it, look for objects near given points, or measure given nuclei."""
 
-import threading
 from dataclasses import dataclass
 
 import cv2
@@ -12,11 +11,16 @@ from wsipipe.image.nuclei import find_nuclei
 from wsipipe.image.outlines import draw, view_of
 from wsipipe.image.patches import collect, collect_given, crop_px
 from wsipipe.io.slide import Region, Slide, open_slide
-from wsipipe.parallel import per_thread
+from wsipipe.parallel import PerThread
 from wsipipe.planning import SlideTask
 from wsipipe.records import Box, Cells, Rings, Tile
 
-_this_thread = threading.local()
+
+def _open(task: SlideTask) -> Slide:
+    return open_slide(task.path, slide_id=task.info.slide_id, mpp=task.info.mpp)
+
+
+_slides = PerThread(_open)
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,6 @@ def _read(task: SlideTask, box: Box) -> Region:
     """Pixels of the slide, which stays open for the worker's next tile."""
     cv2.setNumThreads(1)  # tiles are what runs side by side
 
-    def reopen() -> Slide:
-        return open_slide(task.path, slide_id=task.info.slide_id, mpp=task.info.mpp)
-
-    with per_thread(_this_thread, (task.path, task.info.fingerprint, task.info.mpp), reopen) as slide:
+    with _slides.use(task) as slide:
         region: Region = slide.read(task.grid, box)
     return region

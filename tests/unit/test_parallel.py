@@ -6,7 +6,7 @@ import pytest
 
 from wsipipe import parallel
 from wsipipe.errors import UsageError
-from wsipipe.parallel import Pool, cpu_count
+from wsipipe.parallel import PerThread, Pool, cpu_count
 
 
 def slow_square(shared: int, item: int) -> int:
@@ -78,3 +78,43 @@ def test_cgroup_v1_quota(tmp_path: Path):
     assert parallel._cgroup_quota(tmp_path) == 4
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
     assert parallel._cgroup_quota(tmp_path) is None
+
+
+class Handle:
+    """Counts how many of it are open."""
+
+    count = 0
+
+    def __init__(self, key: object) -> None:
+        self.key, self.closed = key, False
+        Handle.count += 1
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+        Handle.count -= 1
+
+
+HANDLES = PerThread(Handle)
+
+
+def use_handle(shared: int, item: int) -> bool:
+    with HANDLES.use(item // 4) as handle:
+        time.sleep(0.01)
+        if item == 9:
+            raise OSError("unreadable")
+        return bool(handle.key == item // 4 and not handle.closed)
+
+
+def test_a_thread_keeps_one_handle_and_the_pool_closes_what_is_left():
+    with Pool(workers=2) as pool:
+        for _, good in pool.ordered_map(use_handle, 0, range(9)):
+            assert good
+            assert Handle.count <= 2
+    assert Handle.count == 0
+
+
+def test_a_handle_is_closed_after_an_error():
+    with Pool(workers=1) as pool, pytest.raises(OSError, match="unreadable"):
+        list(pool.ordered_map(use_handle, 0, [8, 9]))
+    assert Handle.count == 0
