@@ -104,7 +104,8 @@ class Pool:
                 yield self._take(window)
         finally:
             for _, future in window:
-                future.cancel()
+                if self._client is not None:  # a pool that ended has cancelled everything already
+                    future.cancel()
 
     @staticmethod
     def _take(window: "deque[tuple[Item, Any]]") -> tuple[Item, Any]:
