@@ -13,9 +13,18 @@ from typing import Any
 
 from wsipipe.errors import RecipeError, UsageError
 
+Triple = tuple[float, float, float]
+
+LEAST_SEPARATION = 0.1
+"""Sine of the smallest angle between two given stain vectors, about 6 degrees."""
+
 
 def _number(default: float, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
+
+
+def _vector(*default: float) -> Any:
+    return field(default=default, metadata={"vector": True})
 
 
 def _choice(default: str, *others: str) -> Any:
@@ -64,14 +73,20 @@ class TissueConfig:
 class StainConfig:
     """Stain normalization and deconvolution."""
 
-    method: str = _choice("macenko", "reinhard", "none")
-    """Normalization towards the packaged reference stain."""
+    method: str = _choice("macenko", "vahadane", "given", "reinhard", "none")
+    """Normalization towards the packaged reference stain; vectors are Macenko's with the last two."""
+    stain_1: tuple[float, float, float] = _vector(0.65, 0.70, 0.29)
+    """Optical density in red, green and blue of the nuclear stain, for method "given" only; of any length."""
+    stain_2: tuple[float, float, float] = _vector(0.07, 0.99, 0.11)
+    """The same of the other stain, which the `e_od` columns are then of. Both defaults are Ruifrok's H&E."""
     sample_blocks: int = _number(64, 1, 4096)
     """Blocks of 256 x 256 working pixels, spread evenly over the tissue, that the profile is fitted on."""
     min_od: float = _number(0.15, 0.0, 1.0)
     """Pixels with less optical density, averaged over the channels, are glass and do not enter a fit (beta)."""
     angle_percentile: float = _number(1.0, 0.0, 49.0)
     """Macenko's alpha: percentile of the angles that become the stain vectors."""
+    sparsity: float = _number(0.1, 0.0, 10.0)
+    """Vahadane's lambda: weight of the sum of the concentrations."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +205,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `parse_recipe` takes them."""
-        return dataclasses.asdict(self)
+        # lists, as JSON and TOML give them back
+        return dataclasses.asdict(self, dict_factory=lambda items: {k: _listed(v) for k, v in items})
 
     def segment_dict(self) -> dict[str, Any]:
         """What the cell store depends on: everything up to the patches but the tiling, which changes no result."""
@@ -235,10 +251,12 @@ def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
         Listing every unknown key, wrong type and value out of range at once.
     """
     faults: list[str] = []
-    recipe = _parse(Recipe, data, "", faults)
+    recipe = typing.cast("Recipe", _parse(Recipe, data, "", faults))
+    if _sine(recipe.stain.stain_1, recipe.stain.stain_2) < LEAST_SEPARATION:
+        faults.append("stain.stain_1 and stain.stain_2 are the same stain")
     if faults:
         raise RecipeError("; ".join(faults), "correct the recipe", source)
-    return typing.cast("Recipe", recipe)
+    return recipe
 
 
 def load_recipe(name_or_file: str) -> Recipe:
@@ -306,10 +324,29 @@ def _parse(cls: type, data: Any, where: str, faults: list[str]) -> Any:
             continue
         if dataclasses.is_dataclass(hints[name]):
             values[name] = _parse(typing.cast("type", hints[name]), data[name], f"{where}{name}.", faults)
+        elif "vector" in f.metadata:
+            values[name] = _parse_vector(data[name], typing.cast("Triple", f.default), f"{where}{name}", faults)
         else:
             _check(data[name], hints[name], f.metadata, f"{where}{name}", faults)
             values[name] = float(data[name]) if hints[name] is float and _is_number(data[name]) else data[name]
     return cls(**values)
+
+
+def _parse_vector(value: Any, default: Triple, where: str, faults: list[str]) -> Triple:
+    fits = isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
+    if fits and min(value) >= 0.0 and 0.01 <= max(value) <= 10.0:
+        return (float(value[0]), float(value[1]), float(value[2]))
+    faults.append(f"{where} must be three numbers from 0 to 10, one of them at least 0.01, not {value!r}")
+    return default
+
+
+def _sine(a: Triple, b: Triple) -> float:
+    across = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+    return math.hypot(*across) / (math.hypot(*a) * math.hypot(*b))
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _check(value: Any, hint: type, limits: types.MappingProxyType[Any, Any], where: str, faults: list[str]) -> None:

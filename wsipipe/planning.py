@@ -89,7 +89,7 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
     profile = dataclasses.replace(profile, threshold=fit_threshold(blocks, grid.mpp, profile, recipe.nuclei))
     halo = view_halo_px(grid.mpp, recipe.nuclei, recipe.patches)
     tiles = plan_tiles(grid.width_px, grid.height_px, recipe.tiling.tile_px, halo)
-    fallback = (f"stain: {profile.fallback}; reference vectors used instead",) if profile.fallback else ()
+    fallback = (f"stain: {profile.fallback}",) if profile.fallback else ()
     return SlidePlan(
         task=SlideTask(path, slide.info, grid, profile, recipe),
         tiles=tuple(tile for tile in tiles if touches(tissue.mask, tile.core, mask_px)),

@@ -139,13 +139,13 @@ class StainProfile:
     Attributes
     ----------
     method : str
-        Normalization this profile is for: "macenko", "reinhard" or "none".
+        Normalization this profile is for: "macenko", "vahadane", "given", "reinhard" or "none".
     white : tuple of 3 float
         RGB of clear glass; optical density is measured against it.
     vectors : tuple of 2 tuples of 3 float
-        Unit optical-density RGB vectors: haematoxylin, eosin.
+        Unit optical-density RGB vectors: haematoxylin, then eosin or the second stain of the recipe.
     max_od : tuple of 2 float
-        99th percentile of the stain concentrations (haematoxylin, eosin) over the sample.
+        99th percentile of the concentrations of these two over the sample.
     lab_mean, lab_std : tuple of 3 float
         Mean and standard deviation in Ruderman's l-alpha-beta space (Reinhard 2001).
     threshold : float
@@ -181,7 +181,7 @@ class Cells:
     eccentricity, solidity : float32, (n,)
         Of the ellipse with the same second moments; area over convex area. Both in [0, 1].
     h_od_mean, h_od_std, e_od_mean, e_od_std : float32, (n,)
-        Haematoxylin and eosin optical density inside the nucleus.
+        Haematoxylin and eosin (or the second stain of the recipe, as DAB) optical density inside the nucleus.
     bbox_px : int32, (n, 4)
         Left, top, right, bottom in level-0 pixels (right and bottom exclusive).
     patches : uint8, (n, size, size, 3)

@@ -1,10 +1,14 @@
 """Recipes: whatever is wrong with one is said at once; what is right comes back as it was."""
 
 import dataclasses
+import json
 import math
+import tomllib
 
+import numpy as np
 import pytest
-from hypothesis import given
+import tomli_w
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wsipipe.config import Recipe, config_hash, differences, load_recipe, packed_recipes, parse_recipe
@@ -69,6 +73,35 @@ def test_all_faults_come_in_one_error(faults):
 def test_tables_and_scalars_are_not_confused(data):
     with pytest.raises(RecipeError):
         parse_recipe(data)
+
+
+VECTORS = st.lists(st.floats(0.02, 10), min_size=3, max_size=3)
+
+
+@given(VECTORS, VECTORS)
+def test_stain_vectors_come_back_or_are_the_same_stain(one, other):
+    data = {"stain": {"method": "given", "stain_1": one, "stain_2": other}}
+    sine = np.linalg.norm(np.cross(one, other)) / np.linalg.norm(one) / np.linalg.norm(other)
+    assume(abs(sine - 0.1) > 1e-6)
+    if sine < 0.1:
+        with pytest.raises(RecipeError, match=r"stain_1 and stain\.stain_2 are the same stain"):
+            parse_recipe(data)
+        return
+    recipe = parse_recipe(data)
+    assert recipe.stain.stain_1 == tuple(one)
+    assert json.loads(json.dumps(recipe.to_dict())) == recipe.to_dict()
+    assert parse_recipe(tomllib.loads(tomli_w.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize(
+    "vector", [3, "he", [1, 2], [1, 2, 3, 4], [1, 2, -1], [0, 0, 0], [1, 2, True], [1, 2, 11], [1, 2, math.nan], {}]
+)
+def test_what_is_no_stain_vector_is_named_with_all_other_faults(vector):
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe({"stain": {"stain_1": [1, "x", 2], "stain_2": vector, "method": "hsv"}})
+    assert "stain.stain_1 must be three numbers" in str(caught.value)
+    assert "stain.stain_2 must be three numbers" in str(caught.value)
+    assert "stain.method must be one of" in str(caught.value)
 
 
 def test_tiling_and_training_change_no_store():

@@ -44,3 +44,15 @@ def test_mixed_haematoxylin_lies_between_that_of_the_slide_and_of_the_reference(
     half = mixed(rgb, profile, 0.5).astype(int)
     positive = (own > 0) & (separate(rgb, REFERENCE)[0] > 0)
     assert np.abs(2 * half - own - separate(rgb, REFERENCE)[0])[positive].max() <= 3
+
+
+def test_given_vectors_separate_dab_from_haematoxylin() -> None:
+    vectors = ((0.6504, 0.7044, 0.2862), (0.2682, 0.5703, 0.7764))
+    h, dab = np.meshgrid(np.linspace(0, 0.8, 9), np.linspace(0, 0.9, 6))
+    od = h[..., None] * np.array(vectors[0]) + dab[..., None] * np.array(vectors[1])
+    rgb = np.rint(240 * 10**-od).astype(np.uint8)
+    profile = dataclasses.replace(REFERENCE, method="given", vectors=vectors)
+    first, second = separate(rgb, profile)
+    assert np.abs(first * OD_UNIT - h).max() < 0.03
+    assert np.abs(second * OD_UNIT - dab).max() < 0.03
+    assert (mixed(rgb, profile, 0.45) == first).all()  # no share of a reference that knows no DAB

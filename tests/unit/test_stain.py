@@ -11,6 +11,8 @@ from wsipipe.records import StainProfile
 
 WHITE = (240.0, 240.0, 240.0)
 SCANNER = ((0.65, 0.70, 0.29), (0.20, 0.93, 0.30))
+H_DAB = ((0.650, 0.704, 0.286), (0.268, 0.570, 0.776))
+GIVEN = StainConfig(method="given", stain_1=H_DAB[0], stain_2=H_DAB[1])
 
 
 def stained(vectors: stain.Vectors, h: np.ndarray, e: np.ndarray, white: tuple = WHITE) -> np.ndarray:
@@ -47,8 +49,20 @@ def test_macenko_finds_the_stains_that_made_the_pixels(vectors: stain.Vectors) -
     assert profile.max_od[1] == pytest.approx(0.5, abs=0.06)
 
 
-def test_haematoxylin_comes_first_even_where_it_is_the_lesser_stain() -> None:
-    profile = stain.fit_stain(tissue(SCANNER), WHITE, StainConfig())
+@pytest.mark.parametrize("vectors", [SCANNER, stain.REFERENCE.vectors, ((0.64, 0.72, 0.27), (0.09, 0.95, 0.28))])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_vahadane_finds_the_stains_that_made_the_pixels(vectors: stain.Vectors, seed: int) -> None:
+    profile = stain.fit_stain(tissue(vectors, seed=seed), WHITE, StainConfig(method="vahadane"))
+    assert profile.fallback == ""
+    assert profile.method == "vahadane"
+    assert degrees(profile.vectors[0], vectors[0]) < 5
+    assert degrees(profile.vectors[1], vectors[1]) < 5
+    assert np.linalg.norm(profile.vectors, axis=1) == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("method", ["macenko", "vahadane"])
+def test_haematoxylin_comes_first_even_where_it_is_the_lesser_stain(method: str) -> None:
+    profile = stain.fit_stain(tissue(SCANNER), WHITE, StainConfig(method=method))
     assert profile.vectors[0][0] > profile.vectors[1][0]
 
 
@@ -70,11 +84,55 @@ def test_haematoxylin_comes_first_even_where_it_is_the_lesser_stain() -> None:
     ],
     ids=["glass", "nothing", "one colour", "black", "one stain", "other stains"],
 )
-def test_an_impossible_fit_says_why_and_uses_the_reference(blocks: np.ndarray, reason: str) -> None:
-    profile = stain.fit_stain(blocks, WHITE, StainConfig())
+@pytest.mark.parametrize("method", ["macenko", "vahadane"])
+def test_an_impossible_fit_says_why_and_uses_the_reference(blocks: np.ndarray, reason: str, method: str) -> None:
+    profile = stain.fit_stain(blocks, WHITE, StainConfig(method=method))
     assert reason in profile.fallback
     assert profile.vectors == stain.REFERENCE.vectors
     assert all_finite(profile)
+
+
+def test_given_vectors_are_kept_at_length_one_and_only_maxima_are_fitted() -> None:
+    twice = StainConfig(method="given", stain_1=(1.300, 1.408, 0.572), stain_2=(0.536, 1.140, 1.552))
+    profile = stain.fit_stain(tissue(H_DAB), WHITE, twice)
+    assert profile.fallback == ""
+    assert np.linalg.norm(profile.vectors, axis=1) == pytest.approx([1, 1])
+    assert profile.vectors[0] == pytest.approx(H_DAB[0], abs=1e-3)
+    assert profile.vectors[1] == pytest.approx(H_DAB[1], abs=1e-3)
+    assert profile.max_od == pytest.approx((0.9, 0.5), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "reason"),
+    [
+        (np.full((2, 64, 64, 3), 240, np.uint8), "reference maxima: only 0 stained pixels"),
+        (
+            stained(H_DAB, np.random.default_rng(0).uniform(0.2, 1, (2, 64, 64)), np.zeros((2, 64, 64))),
+            "reference maximum: the second stain is absent",
+        ),
+        (
+            stained(H_DAB, np.zeros((2, 64, 64)), np.random.default_rng(0).uniform(0.2, 1, (2, 64, 64))),
+            "reference maximum: the first stain is absent",
+        ),
+    ],
+    ids=["glass", "no marker", "no haematoxylin"],
+)
+def test_a_given_stain_that_is_absent_is_named_and_not_amplified(blocks: np.ndarray, reason: str) -> None:
+    profile = stain.fit_stain(blocks, WHITE, GIVEN)
+    assert reason in profile.fallback
+    assert np.allclose(profile.vectors, H_DAB, atol=1e-3)
+    assert min(profile.max_od) >= stain.MIN_MAX_OD
+    assert np.abs(stain.normalize(blocks, profile).astype(int) - blocks).max() < 100
+
+
+def test_given_stains_are_normalized_towards_themselves() -> None:
+    pale, strong = (stained(H_DAB, *(np.random.default_rng(5).uniform(0, top, (2, 3, 64, 64)))) for top in (0.3, 0.9))
+    profiles = [stain.fit_stain(blocks, WHITE, GIVEN) for blocks in (pale, strong)]
+    after = [stain.normalize(blocks, p) for blocks, p in zip((pale, strong), profiles, strict=True)]
+    assert np.abs(pale.astype(int) - strong).mean() > 40
+    assert np.abs(after[0].astype(int) - after[1]).mean() < 5
+    again = stain.fit_stain(after[0], WHITE, GIVEN)
+    assert again.max_od == pytest.approx(stain.REFERENCE.max_od, abs=0.03)
 
 
 @pytest.mark.parametrize("white", [(float("nan"), 240.0, 240.0), (0.0, 0.0, 0.0), (300.0, 240.0, 240.0)])
@@ -84,7 +142,7 @@ def test_an_implausible_white_is_replaced_and_named(white: tuple[float, float, f
     assert all_finite(profile)
 
 
-@pytest.mark.parametrize("method", ["macenko", "reinhard"])
+@pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
 def test_normalization_brings_two_scanners_together(method: str) -> None:
     config = StainConfig(method=method)
     one, other = tissue(SCANNER), tissue(stain.REFERENCE.vectors)
@@ -94,7 +152,7 @@ def test_normalization_brings_two_scanners_together(method: str) -> None:
     assert after < before / 2
 
 
-@pytest.mark.parametrize("method", ["macenko", "reinhard"])
+@pytest.mark.parametrize("method", ["macenko", "vahadane", "given", "reinhard"])
 def test_a_slide_with_the_reference_stain_hardly_changes(method: str) -> None:
     rgb = tissue(stain.REFERENCE.vectors)
     profile = dataclasses.replace(stain.REFERENCE, method=method)
@@ -129,7 +187,7 @@ def test_macenko_agrees_with_the_formula_in_floating_point() -> None:
     assert np.abs(stain.normalize(rgb, profile) - np.clip(expected, 0, 240)).max() < 1.0
 
 
-@pytest.mark.parametrize("method", ["macenko", "reinhard", "none"])
+@pytest.mark.parametrize("method", ["macenko", "vahadane", "given", "reinhard", "none"])
 def test_every_pixel_depends_on_itself_only(method: str) -> None:
     rgb = np.random.default_rng(3).integers(0, 256, (37, 53, 3)).astype(np.uint8)
     profile = dataclasses.replace(stain.REFERENCE, method=method, vectors=SCANNER, lab_mean=(3.5, -0.1, 0.01))
@@ -146,8 +204,8 @@ def test_no_pixels() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(ValueError, match="macenko, reinhard or none"):
-        stain.normalize(np.zeros((1, 3), np.uint8), dataclasses.replace(stain.REFERENCE, method="vahadane"))
+    with pytest.raises(ValueError, match="macenko, vahadane, given, reinhard or none"):
+        stain.normalize(np.zeros((1, 3), np.uint8), dataclasses.replace(stain.REFERENCE, method="hsv"))
 
 
 def test_od_table_is_the_definition_of_optical_density() -> None:

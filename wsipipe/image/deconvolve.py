@@ -1,4 +1,4 @@
-"""Colour deconvolution: optical density of haematoxylin and eosin at every pixel.
+"""Colour deconvolution: optical density of haematoxylin and of the second stain (eosin, DAB) at every pixel.
 
 References
 ----------
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsipipe.image import lut
 from wsipipe.image.compiled import plain
-from wsipipe.image.stain import REFERENCE, unmixing
+from wsipipe.image.stain import reference_vectors, unmixing
 from wsipipe.records import StainProfile
 
 OD_UNIT = 0.001
@@ -18,7 +18,7 @@ OD_UNIT = 0.001
 
 
 def separate(rgb: NDArray[np.uint8], profile: StainProfile) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Split pixels into haematoxylin and eosin with the slide's stain vectors; every pixel depends on itself only.
+    """Split pixels into the slide's two stains; every pixel depends on itself only.
 
     Parameters
     ----------
@@ -27,8 +27,9 @@ def separate(rgb: NDArray[np.uint8], profile: StainProfile) -> tuple[NDArray[np.
 
     Returns
     -------
-    haematoxylin, eosin : uint16, (h, w)
-        Optical density in multiples of OD_UNIT; negative concentrations are 0.
+    first, second : uint16, (h, w)
+        Haematoxylin, and eosin (or what else the recipe's second vector is of): optical density in multiples of
+        OD_UNIT; negative concentrations are 0.
     """
     tables = lut.weighted_tables(lut.od_table(profile.white, OD_UNIT), unmixing(profile.vectors))
     h_od, e_od = np.empty(rgb.shape[:2], np.uint16), np.empty(rgb.shape[:2], np.uint16)
@@ -39,7 +40,7 @@ def separate(rgb: NDArray[np.uint8], profile: StainProfile) -> tuple[NDArray[np.
 def mixed(rgb: NDArray[np.uint8], profile: StainProfile, reference_share: float) -> NDArray[np.uint16]:
     """Haematoxylin as nuclei are sought in: unmixed partly by the slide's own vectors, partly by the reference's.
 
-    A fit that is a little off costs less this way.
+    A fit that is a little off costs less this way. Given vectors are their own reference.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def mixed(rgb: NDArray[np.uint8], profile: StainProfile, reference_share: float)
     uint16, (h, w)
         Optical density in multiples of OD_UNIT.
     """
-    own, reference = unmixing(profile.vectors)[:1], unmixing(REFERENCE.vectors)[:1]
+    own, reference = unmixing(profile.vectors)[:1], unmixing(reference_vectors(profile))[:1]
     weights = (1.0 - reference_share) * own + reference_share * reference
     tables = lut.weighted_tables(lut.od_table(profile.white, OD_UNIT), weights)
     out = np.empty(rgb.shape[:2], np.uint16)

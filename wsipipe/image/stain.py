@@ -3,6 +3,8 @@
 References
 ----------
 Macenko et al., "A method for normalizing histology slides for quantitative analysis", ISBI 2009.
+Vahadane et al., "Structure-preserving color normalization and sparse stain separation for histological images", IEEE
+TMI 35(8), 2016.
 Reinhard et al., "Color transfer between images", IEEE CG&A 21(5), 2001.
 """
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from wsipipe.config import StainConfig
 from wsipipe.image import lut
 from wsipipe.image.compiled import plain
+from wsipipe.image.stain_vectors import LOG_UNIT, Floats, degrees, macenko_vectors, unit, vahadane_vectors
 from wsipipe.records import StainProfile
 
 REFERENCE = StainProfile(
@@ -41,7 +44,6 @@ MAX_DEVIATION_DEG = 30.0
 MIN_MAX_OD = 0.05
 """A stain whose 99th percentile is below this is absent."""
 
-LOG_UNIT = 1.0 / 4096.0
 CONE_UNIT = 1.0 / 64.0
 
 RGB_TO_LMS = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]])
@@ -51,7 +53,6 @@ LOG_LMS_TO_LAB = np.diag(1.0 / np.sqrt([3.0, 6.0, 2.0])) @ np.array(
 )
 """Reinhard 2001, equation 6 (Ruderman's l-alpha-beta)."""
 
-Floats = NDArray[np.float64]
 Vectors = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -64,8 +65,9 @@ class _Stains(NamedTuple):
 def fit_stain(blocks: NDArray[np.uint8], white: tuple[float, float, float], config: StainConfig) -> StainProfile:
     """Fit the stain profile of a slide on sampled tissue.
 
-    Where a fit is impossible (too little stain, one stain only, vectors that are no haematoxylin and eosin) the
-    reference stands in, and `fallback` of the result says why.
+    The first stain is the nuclear one: haematoxylin. The second is eosin, or with the vectors given in the recipe
+    whatever they say (DAB). Where a fit is impossible (too little stain, one stain only, vectors that are no
+    haematoxylin and eosin) the reference stands in, and `fallback` of the result says why.
 
     Parameters
     ----------
@@ -82,12 +84,16 @@ def fit_stain(blocks: NDArray[np.uint8], white: tuple[float, float, float], conf
     """
     safe_white = _safe_white(white)
     pixels = _stained_pixels(np.asarray(blocks, np.uint8), safe_white, config.min_od)
-    if len(pixels) < MIN_PIXELS:
-        stains = _reference(f"only {len(pixels)} stained pixels in the sample")
-        mean, std, lab_fault = REFERENCE.lab_mean, REFERENCE.lab_std, ""
-    else:
-        stains = _fit_macenko(_optical_density(pixels, safe_white), config.angle_percentile)
+    od = _optical_density(pixels, safe_white)
+    mean, std, lab_fault = REFERENCE.lab_mean, REFERENCE.lab_std, ""
+    if len(pixels) >= MIN_PIXELS:
         mean, std, lab_fault = _fit_reinhard(pixels)
+    if config.method == "given":
+        stains = _given_stains(od, config)
+    elif len(pixels) < MIN_PIXELS:
+        stains = _reference(f"only {len(pixels)} stained pixels in the sample")
+    else:
+        stains = _fit_stains(od, config)
     reasons = [reason for reason in (stains.fallback, lab_fault) if reason]
     if safe_white != tuple(float(v) for v in white):
         reasons.append(f"white {tuple(white)} is not a bright colour")
@@ -124,18 +130,26 @@ def normalize(rgb: NDArray[np.uint8], profile: StainProfile) -> NDArray[np.uint8
         return rgb.copy()
     pixels = plain(rgb.reshape(-1, 3))
     out = np.empty_like(pixels)
-    if profile.method == "macenko":
-        _normalize_macenko(pixels, profile, out)
+    if profile.method in {"macenko", "vahadane", "given"}:
+        _normalize_stains(pixels, profile, out)
     elif profile.method == "reinhard":
         _normalize_reinhard(pixels, profile, out)
     else:
-        msg = f"normalization method {profile.method!r}: macenko, reinhard or none"
+        msg = f"normalization method {profile.method!r}: macenko, vahadane, given, reinhard or none"
         raise ValueError(msg)
     return out.reshape(rgb.shape)
 
 
+def reference_vectors(profile: StainProfile) -> Vectors:
+    """Stain vectors that a slide is brought to: the reference's, or its own where the recipe gave them.
+
+    Given vectors may be of other stains than haematoxylin and eosin, which the reference knows nothing of.
+    """
+    return profile.vectors if profile.method == "given" else REFERENCE.vectors
+
+
 def unmixing(vectors: Vectors) -> Floats:
-    """Pseudo-inverse (2, 3) of the stain vectors: optical density RGB to haematoxylin and eosin."""
+    """Pseudo-inverse (2, 3) of the stain vectors: optical density RGB to the first and the second stain."""
     columns = np.asarray(vectors, np.float64).T
     return np.asarray(np.linalg.pinv(columns), np.float64)
 
@@ -164,19 +178,11 @@ def _optical_density(pixels: NDArray[np.uint8], white: tuple[float, float, float
     return np.stack([table[c][pixels[:, c]] for c in range(3)], axis=1) * LOG_UNIT
 
 
-def _fit_macenko(od: Floats, percentile: float) -> _Stains:
-    """Extreme directions in the plane of the two largest principal components (Macenko 2009, section 2)."""
-    # Whole-number sums keep the covariance independent of how many threads add it up.
-    units = np.rint(od / LOG_UNIT).astype(np.int64)
-    mean = units.sum(axis=0) / len(units)
-    covariance = np.array([[(units[:, i] * units[:, j]).sum() for j in range(3)] for i in range(3)]) / len(units)
-    covariance -= np.outer(mean, mean)
-    axes = np.linalg.eigh(covariance)[1][:, [2, 1]]
-    axes = axes * np.where(axes.sum(axis=0) < 0, -1.0, 1.0)
-    x = od[:, 0] * axes[0, 0] + od[:, 1] * axes[1, 0] + od[:, 2] * axes[2, 0]
-    y = od[:, 0] * axes[0, 1] + od[:, 1] * axes[1, 1] + od[:, 2] * axes[2, 1]
-    low, high = np.percentile(np.arctan2(y, x), [percentile, 100.0 - percentile])
-    fitted = [_unit(axes[:, 0] * np.cos(angle) + axes[:, 1] * np.sin(angle)) for angle in (low, high)]
+def _fit_stains(od: Floats, config: StainConfig) -> _Stains:
+    if config.method == "vahadane":
+        fitted = vahadane_vectors(od, config.sparsity, np.asarray(REFERENCE.vectors))
+    else:
+        fitted = macenko_vectors(od, config.angle_percentile)
     # Haematoxylin absorbs relatively more red and less green than eosin.
     haematoxylin, eosin = sorted(fitted, key=lambda v: v[1] - v[0])
     fault = _implausible(haematoxylin, eosin)
@@ -189,14 +195,29 @@ def _fit_macenko(od: Floats, percentile: float) -> _Stains:
     return _Stains(vectors, max_od, "")
 
 
+def _given_stains(od: Floats, config: StainConfig) -> _Stains:
+    """The recipe's vectors; where a stain is absent (often the marker is) its reference maximum leaves it as it is."""
+    vectors = (_triple(unit(np.asarray(config.stain_1))), _triple(unit(np.asarray(config.stain_2))))
+    if len(od) < MIN_PIXELS:
+        return _Stains(vectors, REFERENCE.max_od, f"reference maxima: only {len(od)} stained pixels in the sample")
+    found = _max_od(od, vectors)
+    names = ("first", "second")
+    absent = [name for name, value in zip(names, found, strict=True) if value < MIN_MAX_OD]
+    first, second = (
+        value if value >= MIN_MAX_OD else usual for value, usual in zip(found, REFERENCE.max_od, strict=True)
+    )
+    fallback = f"reference maximum: the {' and the '.join(absent)} stain is absent" if absent else ""
+    return _Stains(vectors, (first, second), fallback)
+
+
 def _implausible(haematoxylin: Floats, eosin: Floats) -> str:
     if not (np.isfinite(haematoxylin).all() and np.isfinite(eosin).all()):
         return "the stain vectors are not finite"
-    separation = _degrees(haematoxylin, eosin)
+    separation = degrees(haematoxylin, eosin)
     if separation < MIN_SEPARATION_DEG:
         return f"the two stain vectors are only {separation:.1f} degrees apart: one stain"
     for name, vector, expected in zip(("haematoxylin", "eosin"), (haematoxylin, eosin), REFERENCE.vectors, strict=True):
-        deviation = _degrees(vector, np.asarray(expected))
+        deviation = degrees(vector, np.asarray(expected))
         if deviation > MAX_DEVIATION_DEG:
             return f"the fitted {name} vector is {deviation:.0f} degrees from the reference"
     return ""
@@ -225,9 +246,9 @@ def _fit_reinhard(
     return _triple(mean), _triple(std), ""
 
 
-def _normalize_macenko(pixels: NDArray[np.uint8], profile: StainProfile, out: NDArray[np.uint8]) -> None:
+def _normalize_stains(pixels: NDArray[np.uint8], profile: StainProfile, out: NDArray[np.uint8]) -> None:
     gain = np.asarray(REFERENCE.max_od) / np.maximum(profile.max_od, MIN_MAX_OD)
-    matrix = np.asarray(REFERENCE.vectors).T @ np.diag(gain) @ unmixing(profile.vectors)
+    matrix = np.asarray(reference_vectors(profile)).T @ np.diag(gain) @ unmixing(profile.vectors)
     density = np.arange(round(lut.DARKEST / LOG_UNIT) + 1) * LOG_UNIT
     after = np.rint(np.clip(np.asarray(REFERENCE.white)[:, None] * 10.0 ** -density[None, :], 0.0, 255.0))
     lut.through_tables(
@@ -256,16 +277,6 @@ def _normalize_reinhard(pixels: NDArray[np.uint8], profile: StainProfile, out: N
         lut.fixed_point(np.linalg.inv(RGB_TO_LMS) * CONE_UNIT),
         out,
     )
-
-
-def _unit(vector: Floats) -> Floats:
-    positive = np.maximum(vector if vector.sum() >= 0 else -vector, 0.0)
-    return np.asarray(positive / np.linalg.norm(positive))
-
-
-def _degrees(a: Floats, b: Floats) -> float:
-    cosine = float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b)))
-    return float(np.degrees(np.arccos(min(1.0, cosine))))
 
 
 def _triple(values: Floats | list[float]) -> tuple[float, float, float]:
