@@ -89,10 +89,10 @@ def cluster() -> Iterator[str]:
     ]
     running = [subprocess.Popen(command, **quiet) for command in commands]
     yield address
-    for process in reversed(running):
-        process.terminate()
     for process in running:
-        process.wait(timeout=30)
+        process.kill()  # asked kindly, a worker whose scheduler is gone may take minutes
+    for process in running:
+        process.wait()
 
 
 @pytest.mark.parametrize("tile_px", [512])
