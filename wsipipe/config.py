@@ -162,7 +162,11 @@ class GanConfig:
     critic_steps: int = _number(5, 1, 100)
     """Critic steps per generator step."""
     learning_rate: float = _number(1e-4, 1e-7, 1.0)
-    """Adam's, for every network."""
+    """Adam's, for D and G."""
+    info_learning_rate: float = _number(1e-4, 1e-7, 1.0)
+    """Adam's, for Q's step (over G, trunk and Q head)."""
+    anneal: bool = False
+    """Learning rates fall linearly to zero over the training."""
     beta1: float = _number(0.5, 0.0, 0.999)
     """Adam's."""
     beta2: float = _number(0.9, 0.0, 0.9999)
@@ -175,6 +179,10 @@ class GanConfig:
     """Weight of the mutual information between Q's answers to two views of one real cell; 0 is the paper."""
     real_batch: int = _number(64, 2, 65_536)
     """Real cells in each step of that term, which needs more of them than the others to see how classes spread."""
+    info_steps: int = _number(1, 1, 100)
+    """Steps of Q per generator step; all but the first see real cells only."""
+    standardize: bool = False
+    """Scale initial weights on real cells, and train Q on standardized features (folded away at the end)."""
     augment: str = _choice("flips", "dihedral")
     """Random transforms of real cells: the paper's flips, or flips and quarter turns with stain jitter."""
     max_cells: int = _number(50_000, 10, 100_000_000)

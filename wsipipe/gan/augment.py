@@ -6,7 +6,7 @@ from torch import Tensor
 STAIN_RGB_OD = ((0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776))
 """Unit optical-density vectors of haematoxylin, eosin and the rest (Ruifrok and Johnston, 2001)."""
 
-STAIN_JITTER = 0.1
+STAIN_JITTER = 0.2
 """Each stain's amount is multiplied by a factor within 1 +- this."""
 
 

@@ -133,9 +133,7 @@ def load(path: Path | str) -> Model:
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise ModelError("its tensors hold values that are no finite numbers", AGAIN, name)
     if model.hash != header["hash"]:
-        raise ModelError(
-            f"damaged: its contents have hash {model.hash}, its header says {header['hash']}", AGAIN, name
-        )
+        raise ModelError(f"damaged: its contents have hash {model.hash}, its header says {header['hash']}", AGAIN, name)
     return model
 
 
@@ -149,11 +147,7 @@ def state_shapes(config: GanConfig, patch_px: int) -> dict[str, tuple[int, ...]]
 def merge_states(generator: Generator, critic: Critic) -> dict[str, Tensor]:
     """Parameters and buffers of both networks under the names they have in a model."""
     nets: tuple[tuple[str, nn.Module], ...] = (("generator", generator), ("critic", critic))
-    return {
-        f"{prefix}.{name}": tensor.detach()
-        for prefix, net in nets
-        for name, tensor in net.state_dict().items()
-    }
+    return {f"{prefix}.{name}": tensor.detach() for prefix, net in nets for name, tensor in net.state_dict().items()}
 
 
 def _stored_shapes(file: Any) -> dict[str, tuple[int, ...]]:
@@ -201,7 +195,5 @@ def _read_settings(header: dict[str, Any], name: str) -> tuple[GanConfig, int, f
     if type(size) is not int or not DOWNSCALING <= size <= PATCH_PX_MAX or size % DOWNSCALING:
         raise ModelError(f"its patch size is {size!r}, not a multiple of 8 up to 256", ANOTHER_FILE, name)
     if not isinstance(mpp, int | float) or not math.isfinite(mpp) or not MPP_MIN <= mpp <= MPP_MAX:
-        raise ModelError(
-            f"its patch mpp is {mpp!r}, not between {MPP_MIN:g} and {MPP_MAX:g}", ANOTHER_FILE, name
-        )
+        raise ModelError(f"its patch mpp is {mpp!r}, not between {MPP_MIN:g} and {MPP_MAX:g}", ANOTHER_FILE, name)
     return config, size, float(mpp)

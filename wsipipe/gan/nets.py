@@ -62,7 +62,11 @@ class Critic(nn.Module):
 
     def log_classes(self, patches: Tensor) -> Tensor:
         """Q: log-probabilities (n, k) of the classes."""
-        return F.log_softmax(self.q_head(self.features(patches)), 1)
+        return self.log_classes_of(self.features(patches))
+
+    def log_classes_of(self, features: Tensor) -> Tensor:
+        """Q's log-probabilities (n, k) from features (n, channels)."""
+        return F.log_softmax(self.q_head(features), 1)
 
 
 class BatchNorm(nn.Module):

@@ -19,8 +19,9 @@ from wsipipe.gan.label import label
 from wsipipe.gan.nets import DOWNSCALING
 from wsipipe.gan.trainer import METRICS, Trainer
 
-THREADS = 2
-"""PyTorch threads of every training on a CPU; fixed, because their number enters the last bits of every sum."""
+THREADS, WIDE = 2, 16
+"""PyTorch threads of a training on a CPU with at least so many channels (narrower ones have nothing to share out and
+use one); fixed, because their number enters the last bits of every sum."""
 
 REPORTS = 100
 """A training reports its mean losses at most this often; each report makes the host wait for a GPU once."""
@@ -73,9 +74,10 @@ def train(
         If there are too few cells, patches of a wrong kind, or a loss is no finite number.
     """
     cells = _checked(patches, config)
-    with fixed_arithmetic(THREADS):
+    with fixed_arithmetic(_threads(config)):
         trainer = Trainer(_placed(cells, device), config, seed, device)
         curve = _run(trainer, progress)
+        trainer.finish()
     tensors = {name: tensor.cpu() for name, tensor in merge_states(trainer.generator, trainer.critic).items()}
     facts = {"cells": len(cells), "seed": seed, "device": device, "curve": curve}
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
@@ -86,7 +88,7 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
     """Seconds that `train` will take, extrapolated from two generator steps on random patches."""
     random = np.random.default_rng(0)
     cells = random.integers(0, 256, (2 * config.batch, patch_px, patch_px, 3), np.uint8)
-    with fixed_arithmetic(THREADS):
+    with fixed_arithmetic(_threads(config)):
         trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, device)
         trainer.step()  # the first step also warms caches and chooses kernels
         trainer.metrics.tolist()
@@ -97,13 +99,15 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
     return (time.perf_counter() - start) / TIMED_STEPS * config.steps
 
 
+def _threads(config: GanConfig) -> int:
+    return THREADS if config.channels >= WIDE else 1
+
+
 def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
     cells = np.array(patches[:])
     needed = 2 * config.batch
     if cells.dtype != np.uint8 or cells.ndim != 4 or cells.shape[1] != cells.shape[2] or cells.shape[3] != 3:
-        raise TrainingError(
-            f"patches are {cells.dtype} {cells.shape}", "give uint8 (n, s, s, 3), square RGB patches"
-        )
+        raise TrainingError(f"patches are {cells.dtype} {cells.shape}", "give uint8 (n, s, s, 3), square RGB patches")
     if cells.shape[1] == 0 or cells.shape[1] % DOWNSCALING:
         raise TrainingError(
             f"patches are {cells.shape[1]} px a side, which is no multiple of {DOWNSCALING}",
@@ -175,7 +179,7 @@ def _reordered(model: Model, order: Tensor) -> dict[str, Tensor]:
     for name in ("critic.q_head.weight", "critic.q_head.bias"):
         tensors[name] = tensors[name][order]
     weight = tensors["generator.linear.weight"]
-    noise, classes = weight.split((model.config.noise_dim, model.config.classes), 1)
+    noise, classes = weight[:, : model.config.noise_dim], weight[:, model.config.noise_dim :]
     tensors["generator.linear.weight"] = torch.cat((noise, classes[:, order]), 1)
     return tensors
 

@@ -6,11 +6,15 @@ from torch import Tensor, nn
 
 from wsipipe.config import GanConfig
 from wsipipe.gan import losses
-from wsipipe.gan.augment import augment
+from wsipipe.gan.augment import augment, to_unit
 from wsipipe.gan.nets import Critic, Generator
+from wsipipe.gan.standardize import FeatureNorm, standardize_trunk
 
 METRICS = ("critic", "penalty", "generator", "info", "real_info")
 """What `Trainer.metrics` holds: Wasserstein part of D's loss, gradient penalty, and the losses of G and Q."""
+
+SAMPLE = 256
+"""Real cells that initial weights are scaled on, and cells whose features are computed at once."""
 
 
 class Trainer:
@@ -33,34 +37,51 @@ class Trainer:
         self.critic.to(device)
         self.random = torch.Generator(device).manual_seed(seed)
         self.pick = torch.Generator(cells.device).manual_seed(seed + 1)
-        trunk, d_head, q_head = (
-            list(p.parameters()) for p in (self.critic.trunk, self.critic.d_head, self.critic.q_head)
-        )
-        self.d_parameters = [*trunk, *d_head]
+        self.norm = FeatureNorm(config.channels, device) if config.standardize else None
+        if self.norm is not None:
+            standardize_trunk(self.critic, self._real(SAMPLE))
+        trunk = list(self.critic.trunk.parameters())
+        self.d_parameters = [*trunk, *self.critic.d_head.parameters()]
         self.g_parameters = list(self.generator.parameters())
-        self.q_parameters = [*self.g_parameters, *trunk, *q_head]
-        self.d_optimizer = self._adam(self.d_parameters)
-        self.g_optimizer = self._adam(self.g_parameters)
-        self.q_optimizer = self._adam(self.q_parameters)
+        self.q_parameters = [*self.g_parameters, *trunk, *self.critic.q_head.parameters()]
+        self.d_optimizer = self._adam(self.d_parameters, config.learning_rate)
+        self.g_optimizer = self._adam(self.g_parameters, config.learning_rate)
+        self.q_optimizer = self._adam(self.q_parameters, config.info_learning_rate)
+        self.steps_done = 0
         self.metrics = torch.zeros(len(METRICS), device=device)
 
     def step(self) -> None:
-        """One generator step of the paper: D `critic_steps` times, then G, then Q.
+        """One generator step of the paper: D `critic_steps` times, then G, then Q `info_steps` times.
 
         Adds the step's losses to `metrics`, on the device: nothing waits for a GPU.
         """
+        self._set_rates()
         for _ in range(self.config.critic_steps):
             critic, penalty = self._critic_step()
         generator = self._generator_step()
         info, real_info = self._info_step()
+        if self.config.lambda_real > 0:
+            for _ in range(self.config.info_steps - 1):
+                real_info = self._real_info_step()
         self.metrics += torch.stack((critic, penalty, generator, info, real_info)).detach()
+        self.steps_done += 1
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Leave in the networks all that Q needs: its standardized features become part of its linear layer."""
+        if self.norm is None:
+            return
+        device = self.random.device
+        parts = [self.critic.features(to_unit(cells.to(device))) for cells in torch.split(self.cells, SAMPLE)]
+        self.norm.fold_into(self.critic.q_head, torch.cat(parts))
+        self.norm = None
 
     def _critic_step(self) -> tuple[Tensor, Tensor]:
         real = self._real(self.config.batch)
         with torch.no_grad():
             fake, _ = self._fake()
         scores = self.critic.score(torch.cat((real, fake)))  # no batch norm: one pass is two
-        wasserstein = losses.critic_loss(*scores.chunk(2))
+        wasserstein = losses.critic_loss(scores[: len(real)], scores[len(real) :])
         mix = torch.rand(len(real), generator=self.random, device=fake.device)
         penalty = losses.gradient_penalty(self.critic.score, real, fake, mix)
         loss = wasserstein + self.config.lambda_gradient * penalty
@@ -75,15 +96,29 @@ class Trainer:
 
     def _info_step(self) -> tuple[Tensor, Tensor]:
         fake, classes = self._fake()
-        info = losses.info_loss(self.critic.log_classes(fake), classes)
-        real_info = torch.zeros_like(info)
-        if self.config.lambda_real > 0:
-            cells = self._draw(self.config.real_batch)
-            views = torch.cat([augment(cells, self.config.augment, self.random) for _ in range(2)])
-            real_info = losses.real_info_loss(*self.critic.log_classes(views).chunk(2))
+        features = self.critic.features(fake)
+        if self.norm is not None:
+            features = self.norm.of_generated(features)
+        info = losses.info_loss(self.critic.log_classes_of(features), classes)
+        real_info = self._real_info() if self.config.lambda_real > 0 else torch.zeros_like(info)
         loss = self.config.lambda_info * info + self.config.lambda_real * real_info
         _update(self.q_optimizer, loss, self.q_parameters)
         return info, real_info
+
+    def _real_info_step(self) -> Tensor:
+        real_info = self._real_info()
+        _update(self.q_optimizer, self.config.lambda_real * real_info, self.q_parameters)
+        return real_info
+
+    def _real_info(self) -> Tensor:
+        count = self.config.real_batch
+        cells = self._draw(count)
+        views = torch.cat([augment(cells, self.config.augment, self.random) for _ in range(2)])
+        features = self.critic.features(views)
+        if self.norm is not None:
+            features = self.norm.of_real(features)
+        answers = self.critic.log_classes_of(features)
+        return losses.real_info_loss(answers[:count], answers[count:])
 
     def _draw(self, count: int) -> Tensor:
         rows = torch.randint(len(self.cells), (count,), generator=self.pick, device=self.cells.device)
@@ -99,14 +134,21 @@ class Trainer:
         classes = torch.randint(config.classes, (config.batch,), generator=self.random, device=device)
         return self.generator(noise, F.one_hot(classes, config.classes).float()), classes
 
-    def _adam(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
-        betas = (self.config.beta1, self.config.beta2)
-        return torch.optim.Adam(parameters, self.config.learning_rate, betas, fused=True)
+    def _adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
+        return torch.optim.Adam(parameters, rate, (self.config.beta1, self.config.beta2), fused=True)
+
+    def _set_rates(self) -> None:
+        """Let the learning rates fall linearly towards zero, where the settings say so."""
+        if not self.config.anneal:
+            return
+        left = 1.0 - self.steps_done / self.config.steps
+        for optimizer in (self.d_optimizer, self.g_optimizer, self.q_optimizer):
+            optimizer.param_groups[0]["lr"] = left * optimizer.defaults["lr"]
 
 
 def _update(optimizer: torch.optim.Adam, loss: Tensor, parameters: list[nn.Parameter]) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward(inputs=parameters)  # the other networks' gradients are not even computed
+    torch.autograd.backward(loss, inputs=parameters)  # the other networks' gradients are not even computed
     optimizer.step()
 
 
