@@ -76,16 +76,22 @@ class Model:
 
     def generator(self, device: str = "cpu") -> Generator:
         """G, ready to draw patches (batch norm uses its running statistics)."""
-        return self._filled(Generator(self.config, self.patch_px), "generator.", device)
+        with torch.device("meta"):
+            net = Generator(self.config, self.patch_px)
+        return self._filled(net, "generator.", device)
 
     def critic(self, device: str = "cpu") -> Critic:
         """The trunk with both heads, ready to judge."""
-        return self._filled(Critic(self.config), "critic.", device)
+        with torch.device("meta"):
+            net = Critic(self.config)
+        return self._filled(net, "critic.", device)
 
     def _filled(self, net: Net, prefix: str, device: str) -> Net:
-        state = {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
-        net.load_state_dict(state)
-        return net.to(device).eval()
+        net.to_empty(device=device)
+        net.load_state_dict(
+            {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
+        )
+        return net.eval()
 
 
 def save(model: Model, path: Path | str) -> None:

@@ -14,14 +14,10 @@ import wsipipe
 from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
-from wsipipe.gan.device import fixed_arithmetic
 from wsipipe.gan.label import label
 from wsipipe.gan.nets import DOWNSCALING
+from wsipipe.gan.parts import PARTS, workers
 from wsipipe.gan.trainer import METRICS, Trainer
-
-THREADS, WIDE = 2, 16
-"""PyTorch threads of a training on a CPU with at least so many channels (narrower ones have nothing to share out and
-use one); fixed, because their number enters the last bits of every sum."""
 
 REPORTS = 100
 """A training reports its mean losses at most this often; each report makes the host wait for a GPU once."""
@@ -48,7 +44,8 @@ def train(
 ) -> Model:
     """Train one model.
 
-    On one machine and device the weights are bit-identical for the same cells, settings and seed.
+    On one machine and device the weights are bit-identical for the same cells, settings and seed, however many cores
+    there are: on a CPU batches are cut into fixed parts, each computed by one thread, and summed in their order.
 
     Parameters
     ----------
@@ -74,8 +71,8 @@ def train(
         If there are too few cells, patches of a wrong kind, or a loss is no finite number.
     """
     cells = _checked(patches, config)
-    with fixed_arithmetic(_threads(config)):
-        trainer = Trainer(_placed(cells, device), config, seed, device)
+    with workers(device) as threads:
+        trainer = Trainer(_placed(cells, device), config, seed, threads)
         curve = _run(trainer, progress)
         trainer.finish()
     tensors = {name: tensor.cpu() for name, tensor in merge_states(trainer.generator, trainer.critic).items()}
@@ -88,8 +85,8 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
     """Seconds that `train` will take, extrapolated from two generator steps on random patches."""
     random = np.random.default_rng(0)
     cells = random.integers(0, 256, (2 * config.batch, patch_px, patch_px, 3), np.uint8)
-    with fixed_arithmetic(_threads(config)):
-        trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, device)
+    with workers(device) as threads:
+        trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, threads)
         trainer.step()  # the first step also warms caches and chooses kernels
         trainer.metrics.tolist()
         start = time.perf_counter()
@@ -97,10 +94,6 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
             trainer.step()
         trainer.metrics.tolist()  # waits for a GPU
     return (time.perf_counter() - start) / TIMED_STEPS * config.steps
-
-
-def _threads(config: GanConfig) -> int:
-    return THREADS if config.channels >= WIDE else 1
 
 
 def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
@@ -165,7 +158,7 @@ def _thinned(reports: list[dict[str, float]]) -> list[dict[str, float]]:
 def _commonest_first(model: Model, cells: NDArray[np.uint8], device: str) -> Model:
     """The same model with its classes ordered by their share of the training cells, and those shares in its facts."""
     k = model.config.classes
-    classes, _ = label(model, cells, device=device, threads=THREADS)
+    classes, _ = label(model, cells, device=device, threads=PARTS)
     counts = np.bincount(classes, minlength=k)
     order = np.argsort(-counts, kind="stable")
     shares = (counts[order] / len(cells)).tolist()

@@ -1,5 +1,7 @@
 """One training: networks, optimizers, cells, and the three kinds of step."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from wsipipe.config import GanConfig
 from wsipipe.gan import losses
 from wsipipe.gan.augment import augment, to_unit
 from wsipipe.gan.nets import Critic, Generator
+from wsipipe.gan.parts import Features, Workers, add_up
 from wsipipe.gan.standardize import FeatureNorm, standardize_trunk
 
 METRICS = ("critic", "penalty", "generator", "info", "real_info")
@@ -27,11 +30,13 @@ class Trainer:
     config : GanConfig
     seed : int
         Names every random number; weights are drawn on the CPU, so that they begin alike on every device.
-    device : {"cpu", "cuda"}
+    workers : Workers
+        Threads, and the device.
     """
 
-    def __init__(self, cells: Tensor, config: GanConfig, seed: int, device: str) -> None:
-        self.config, self.cells = config, cells
+    def __init__(self, cells: Tensor, config: GanConfig, seed: int, workers: Workers) -> None:
+        self.config, self.cells, self.workers = config, cells, workers
+        device = workers.device
         self.generator, self.critic = _initialised(config, cells.shape[1], seed)
         self.generator.to(device)
         self.critic.to(device)
@@ -40,10 +45,10 @@ class Trainer:
         self.norm = FeatureNorm(config.channels, device) if config.standardize else None
         if self.norm is not None:
             standardize_trunk(self.critic, self._real(SAMPLE))
-        trunk = list(self.critic.trunk.parameters())
-        self.d_parameters = [*trunk, *self.critic.d_head.parameters()]
+        self.trunk, self.q_head = list(self.critic.trunk.parameters()), list(self.critic.q_head.parameters())
+        self.d_parameters = [*self.trunk, *self.critic.d_head.parameters()]
         self.g_parameters = list(self.generator.parameters())
-        self.q_parameters = [*self.g_parameters, *trunk, *self.critic.q_head.parameters()]
+        self.q_parameters = [*self.g_parameters, *self.trunk, *self.q_head]
         self.d_optimizer = self._adam(self.d_parameters, config.learning_rate)
         self.g_optimizer = self._adam(self.g_parameters, config.learning_rate)
         self.q_optimizer = self._adam(self.q_parameters, config.info_learning_rate)
@@ -80,45 +85,68 @@ class Trainer:
         real = self._real(self.config.batch)
         with torch.no_grad():
             fake, _ = self._fake()
-        scores = self.critic.score(torch.cat((real, fake)))  # no batch norm: one pass is two
-        wasserstein = losses.critic_loss(scores[: len(real)], scores[len(real) :])
         mix = torch.rand(len(real), generator=self.random, device=fake.device)
-        penalty = losses.gradient_penalty(self.critic.score, real, fake, mix)
-        loss = wasserstein + self.config.lambda_gradient * penalty
-        _update(self.d_optimizer, loss, self.d_parameters)
+
+        def part(rows: slice) -> list[Tensor]:
+            return self._critic_gradients(real[rows], fake[rows], mix[rows], weight=len(mix[rows]) / len(mix))
+
+        parts = self.workers.map(part, self.workers.bounds(len(real)))
+        wasserstein, penalty, *gradients = add_up(parts)
+        _update(self.d_optimizer, self.d_parameters, gradients)
         return wasserstein, penalty
+
+    def _critic_gradients(self, real: Tensor, fake: Tensor, mix: Tensor, weight: float) -> list[Tensor]:
+        """Both terms of D's loss on part of a batch, times the part's weight, and the gradients of their sum."""
+        scores = self.critic.score(torch.cat((real, fake)))  # no batch norm: one pass is two
+        wasserstein = weight * losses.critic_loss(scores[: len(real)], scores[len(real) :])
+        penalty = weight * losses.gradient_penalty(self.critic.score, real, fake, mix)
+        loss = wasserstein + self.config.lambda_gradient * penalty
+        return [wasserstein.detach(), penalty.detach(), *torch.autograd.grad(loss, self.d_parameters)]
 
     def _generator_step(self) -> Tensor:
         fake, _ = self._fake()
-        loss = losses.generator_loss(self.critic.score(fake))
-        _update(self.g_optimizer, loss, self.g_parameters)
+        features = Features(self.workers, self.critic.features, fake)
+        loss = losses.generator_loss(self.critic.d_head(features.joined))
+        (of_features,) = torch.autograd.grad(loss, features.joined)
+        of_fake, _ = features.gradients(of_features, [])
+        _update(self.g_optimizer, self.g_parameters, torch.autograd.grad(fake, self.g_parameters, of_fake))
         return loss
 
     def _info_step(self) -> tuple[Tensor, Tensor]:
+        """Q on generated cells and, where they have a weight, on real ones."""
         fake, classes = self._fake()
-        features = self.critic.features(fake)
-        if self.norm is not None:
-            features = self.norm.of_generated(features)
-        info = losses.info_loss(self.critic.log_classes_of(features), classes)
-        real_info = self._real_info() if self.config.lambda_real > 0 else torch.zeros_like(info)
-        loss = self.config.lambda_info * info + self.config.lambda_real * real_info
-        _update(self.q_optimizer, loss, self.q_parameters)
+        made = Features(self.workers, self.critic.features, fake)
+        normed = made.joined if self.norm is None else self.norm.of_generated(made.joined)
+        info = losses.info_loss(self.critic.log_classes_of(normed), classes)
+        of_features, *of_head = torch.autograd.grad(self.config.lambda_info * info, (made.joined, *self.q_head))
+        of_fake, of_trunk = made.gradients(of_features, self.trunk)
+        of_generator = torch.autograd.grad(fake, self.g_parameters, of_fake)
+        gradients = [*of_trunk, *of_head]
+        real_info = torch.zeros_like(info)
+        if self.config.lambda_real > 0:
+            real_info, of_real = self._real_info()
+            gradients = add_up((gradients, of_real))
+        _update(self.q_optimizer, self.q_parameters, [*of_generator, *gradients])
         return info, real_info
 
     def _real_info_step(self) -> Tensor:
-        real_info = self._real_info()
-        _update(self.q_optimizer, self.config.lambda_real * real_info, self.q_parameters)
+        """Q on real cells alone."""
+        real_info, gradients = self._real_info()
+        _update(self.q_optimizer, self.q_parameters, [*[None] * len(self.g_parameters), *gradients])
         return real_info
 
-    def _real_info(self) -> Tensor:
+    def _real_info(self) -> tuple[Tensor, list[Tensor]]:
+        """Mutual information on a batch of real cells, and the weighted gradients of trunk and Q head."""
         count = self.config.real_batch
         cells = self._draw(count)
         views = torch.cat([augment(cells, self.config.augment, self.random) for _ in range(2)])
-        features = self.critic.features(views)
-        if self.norm is not None:
-            features = self.norm.of_real(features)
-        answers = self.critic.log_classes_of(features)
-        return losses.real_info_loss(answers[:count], answers[count:])
+        features = Features(self.workers, self.critic.features, views)
+        normed = features.joined if self.norm is None else self.norm.of_real(features.joined)
+        answers = self.critic.log_classes_of(normed)
+        loss = losses.real_info_loss(answers[:count], answers[count:])
+        of_features, *of_head = torch.autograd.grad(self.config.lambda_real * loss, (features.joined, *self.q_head))
+        _, of_trunk = features.gradients(of_features, self.trunk)
+        return loss, [*of_trunk, *of_head]
 
     def _draw(self, count: int) -> Tensor:
         rows = torch.randint(len(self.cells), (count,), generator=self.pick, device=self.cells.device)
@@ -146,9 +174,10 @@ class Trainer:
             optimizer.param_groups[0]["lr"] = left * optimizer.defaults["lr"]
 
 
-def _update(optimizer: torch.optim.Adam, loss: Tensor, parameters: list[nn.Parameter]) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss, inputs=parameters)  # the other networks' gradients are not even computed
+def _update(optimizer: torch.optim.Adam, parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
+    """One step; parameters without a gradient stay as they are."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
     optimizer.step()
 
 

@@ -1,0 +1,139 @@
+"""Labels: right, and the same whatever the threads, the batches and the kind of array."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from wsipipe.config import GanConfig
+from wsipipe.errors import ModelError
+from wsipipe.gan import label as module
+from wsipipe.gan.augment import to_unit
+from wsipipe.gan.checkpoint import Model, merge_states
+from wsipipe.gan.label import CPU_BATCH, label
+from wsipipe.gan.nets import Critic, Generator
+from wsipipe.gan.standardize import standardize_trunk
+
+COUNT = 3 * CPU_BATCH + 5
+
+
+@pytest.fixture(scope="module")
+def patches() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    base = rng.integers(60, 255, (COUNT, 1, 1, 3))
+    return np.clip(base + rng.integers(-40, 40, (COUNT, 16, 16, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(patches: np.ndarray) -> Model:
+    config = GanConfig(channels=24, noise_dim=3, classes=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        critic = Critic(config)
+        standardize_trunk(critic, to_unit(torch.from_numpy(patches)))
+        return Model(config, 16, 0.5, merge_states(Generator(config, 16), critic), {})
+
+
+def test_class_and_confidence_are_those_of_q(model: Model, patches: np.ndarray) -> None:
+    classes, confidence = label(model, patches, device="cpu", threads=1)
+    assert (classes.dtype, confidence.dtype) == (np.uint8, np.float32)
+    with torch.no_grad():
+        probability = model.critic().log_classes(to_unit(torch.from_numpy(patches))).exp().numpy()
+    np.testing.assert_array_equal(classes, probability.argmax(1))
+    np.testing.assert_allclose(confidence, probability.max(1), rtol=1e-5)
+    assert len(np.unique(classes)) > 1
+
+
+def test_same_bits_for_any_threads_order_and_number(model: Model, patches: np.ndarray) -> None:
+    classes, confidence = label(model, patches, device="cpu", threads=1)
+    for threads in (2, 5):
+        again = label(model, patches, device="cpu", threads=threads)
+        np.testing.assert_array_equal(again[0], classes)
+        np.testing.assert_array_equal(again[1], confidence)
+    order = np.random.default_rng(1).permutation(COUNT)
+    np.testing.assert_array_equal(label(model, patches[order], device="cpu", threads=2)[1], confidence[order])
+    for rows in (slice(0, 1), slice(7, 100), slice(COUNT - 1, COUNT)):
+        np.testing.assert_array_equal(label(model, patches[rows], device="cpu", threads=2)[1], confidence[rows])
+
+
+def test_pytorchs_own_threads_do_not_matter_and_come_back(model: Model, patches: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    answers = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            answers.append(label(model, patches, device="cpu", threads=2)[1])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*answers)
+
+
+def test_zarr_arrays_are_read_in_slices(
+    model: Model, patches: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 2 * CPU_BATCH)
+    stored = zarr.create_array(tmp_path / "p.zarr", shape=patches.shape, chunks=(50, 16, 16, 3), dtype="u1")
+    stored[:] = patches
+    seen: list[tuple[int, int]] = []
+    found = label(model, stored, device="cpu", threads=2, progress=lambda done, total: seen.append((done, total)))
+    np.testing.assert_array_equal(found[1], label(model, patches, device="cpu", threads=1)[1])
+    assert seen == [(2 * CPU_BATCH, COUNT), (COUNT, COUNT)]
+
+
+class Counting:
+    """Patches that are made when read, and count how many are asked for at once."""
+
+    def __init__(self, patches: np.ndarray, repeats: int) -> None:
+        self.patches, self.shape, self.dtype = patches, (len(patches) * repeats, *patches.shape[1:]), patches.dtype
+        self.largest = 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Any:
+        index = np.arange(*rows.indices(len(self)))
+        self.largest = max(self.largest, len(index))
+        return self.patches[index % len(self.patches)]
+
+
+def test_memory_is_bounded_by_slices(model: Model, patches: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLICE", CPU_BATCH)
+    many = Counting(patches, 5)
+    _, confidence = label(model, many, device="cpu", threads=2)
+    assert many.largest == CPU_BATCH
+    np.testing.assert_array_equal(confidence, np.tile(confidence[:COUNT], 5))
+
+
+def test_read_only_patches_and_no_patches(model: Model, patches: np.ndarray) -> None:
+    frozen = patches[:10].copy()
+    frozen.flags.writeable = False
+    assert len(label(model, frozen, device="cpu", threads=1)[0]) == 10
+    classes, confidence = label(model, patches[:0], device="cpu", threads=2)
+    assert (classes.shape, confidence.shape) == ((0,), (0,))
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 16, 16, 3), np.float32)])
+def test_other_patches_are_refused(model: Model, wrong: np.ndarray) -> None:
+    with pytest.raises(ModelError, match=r"takes uint8 patches of \(16, 16, 3\)"):
+        label(model, wrong, device="cpu", threads=1)
+
+
+def test_an_error_in_a_thread_comes_out(model: Model, patches: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        message = "broken"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(module, "_answer", fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        label(model, patches, device="cpu", threads=2)
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu(model: Model, patches: np.ndarray) -> None:
+    cpu, cuda = (label(model, patches, device=device, threads=1) for device in ("cpu", "cuda"))
+    assert (cpu[0] == cuda[0]).mean() > 0.995
+    np.testing.assert_allclose(cpu[1], cuda[1], atol=0.01)
