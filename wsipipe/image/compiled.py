@@ -35,12 +35,20 @@ def compiled(function: F) -> F:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _CACHE_FOLDER
     try:
-        made = numba.njit(cache=True, nogil=True)(function)
+        made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # numba found no folder to write to
-        made = numba.njit(nogil=True)(function)
+        made = numba.njit(nogil=True, error_model="numpy")(function)
     finally:
         numba.config.CACHE_DIR = before
     return cast("F", made)
+
+
+def compiled_part(function: F) -> F:
+    """Compile `function` into the compiled ones that call it, for every pixel or object; it must not make arrays.
+
+    Calls and the counting of references to arrays that come with them would cost more than the work itself.
+    """
+    return cast("F", numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function))
 
 
 def plain(array: NDArray[Any]) -> NDArray[Any]:

@@ -6,8 +6,12 @@ a component of a later image lies inside one of the image before it at the same 
 into smaller ones. Each node small enough to be a nucleus gets a score from its outline and shape. The best that can
 be made of a node is the greatest of three: its own score, the sum of the best of the nodes it splits into when the
 threshold rises, and the same when it is opened further (Arteta et al., "Learning to detect cells using
-non-overlapping extremal regions", MICCAI 2012; the trees are grown from the brightest level down with union-find, as
-in Najman and Couprie, IEEE TIP 15(11), 2006).
+non-overlapping extremal regions", MICCAI 2012).
+
+A tree is walked by flooding (Nister and Stewenius, "Linear time maximally stable extremal regions", ECCV 2008): from
+any pixel uphill to a summit, and on from there to the brightest pixel yet seen beside what is flooded. Only the nodes
+that hold the current pixel are open, at most one a level; a node is judged when the flood leaves it, and its sums go
+to the node around it.
 
 Why tiles cannot change the answer: a node is judged by the pixels of its bounding box and a margin of `reach` + 1
 pixels, and is compared only with nodes inside it and around it whose bounding boxes are at most `rules[MAX_EXTENT]`
@@ -19,199 +23,158 @@ touch the rim, the view holds all of it.
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.image.compiled import compiled
-from wsipipe.image.tree_nodes import (
-    BEST,
-    BOTTOM,
-    COLUMNS,
-    LEFT,
-    LONG,
-    LOST_LEVEL,
-    MAX_EXTENT,
-    MIN_AREA,
-    OLD_AREA,
-    OLD_BEST,
-    OLD_LONG,
-    RIGHT,
-    SEED,
-    SPLIT,
-    TOP,
-    add_pixel,
-    merge,
-    new_node,
-    score,
-    touch,
-)
+from wsipipe.image.compiled import compiled, compiled_part
+from wsipipe.image.tree_judge import AT, AT_LEVEL, BEFORE, EVENT, GAIN, N_EVENTS, N_LOST, fall
+from wsipipe.image.tree_nodes import COLUMNS, LEVEL, LONG, LOST_LEVEL, add_pixel, open_node, tabulate_areas
 
-KEEP, OPEN = 0, 1
-"""Kinds of events: the node is a nucleus, or is made of what lies in it when it is opened further."""
+SEEN, GAINS = 1 << 8, 1 << 9
+"""Flags beside the grey level of a pixel: the flood has come to it or never will; it is the seed of an event of the
+next image."""
+
+
+@compiled_part
+def _see_neighbours(
+    pixels: NDArray[np.uint16],
+    queue: NDArray[np.int32],
+    end: NDArray[np.int64],
+    pixel: int,
+    level: int,
+    width: int,
+) -> int:
+    """Queue the unseen neighbours of a pixel; stops at the first that is brighter and returns it, else -1."""
+    for step in (-width, -1, 1, width):
+        other = pixel + step
+        value = pixels[other]
+        if value & SEEN:
+            continue
+        pixels[other] = value | SEEN
+        value &= 255
+        if value > level:
+            return other
+        queue[end[value]] = other
+        end[value] += 1
+    return -1
+
+
+@compiled_part
+def _sides(pixels: NDArray[np.uint16], pixel: int, level: int, width: int) -> int:
+    """Sides that a pixel adds to the rim, less those it takes away; of two pixels of one level each takes half."""
+    sides = 4
+    for step in (-width, -1, 1, width):
+        other = pixels[pixel + step] & 255
+        sides -= (other >= level) + (other > level)
+    return sides
+
+
+@compiled_part
+def _add_gains(gains: NDArray[np.int64], later: NDArray[np.int32], event: int) -> None:
+    """Add what the next image gains at a seed, given its last event there, to the nodes that it will be in."""
+    while event >= 0:
+        gains[later[event, AT_LEVEL]] += later[event, GAIN]
+        event = later[event, BEFORE]
 
 
 @compiled
-def find(parent: NDArray[np.int32], node: int) -> int:
-    """Root of a node; halves the path on the way."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
-
-
-@compiled
-def sort_pixels(levels: NDArray[np.uint8], base: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Indices of the pixels at `base` or above, brightest first and in raster order within a level.
+def _flag(
+    image: NDArray[np.uint8], base: int, later: NDArray[np.int32]
+) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Prepare an image for the flood, given the events of the next.
 
     Returns
     -------
-    order : int32, (n,)
-    start : int64, (257,)
-        Pixels of level v are `order[start[v] : start[v - 1]]`, `start` falling with v.
+    pixels : uint16, (h * w,)
+        Grey levels, and flags.
+    begin : int64, (257,)
+        Where the queue of each level begins if all have room for every pixel of their level, and where the last ends.
     """
-    flat = levels.reshape(-1)
-    count = np.zeros(257, np.int64)
-    for i in range(flat.size):
-        count[flat[i]] += 1
-    start = np.zeros(257, np.int64)
-    total = 0
-    for v in range(255, -1, -1):
-        start[v] = total
-        if v >= base:
-            total += count[v]
-    fill = start.copy()
-    order = np.empty(total, np.int32)
-    for i in range(flat.size):
-        v = flat[i]
-        if v >= base:
-            order[fill[v]] = i
-            fill[v] += 1
-    return order, start
+    pixels = np.empty(image.size, np.uint16)
+    begin = np.zeros(257, np.int64)
+    for i, value in enumerate(image.flat):
+        pixels[i] = value if value >= base else SEEN
+        begin[value + 1] += value >= base
+    for i in range(later.shape[0]):
+        pixels[later[i, AT]] |= GAINS
+    return pixels, np.cumsum(begin)
 
 
 @compiled
-def count_starts(levels: NDArray[np.uint8], base: int) -> int:
-    """Number of pixels that start a node: no neighbour is brighter, or as bright and earlier in raster order."""
-    height, width = levels.shape
-    count = 0
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            v = levels[y, x]
-            if v >= base and levels[y, x - 1] < v and levels[y - 1, x] < v:
-                count += levels[y, x + 1] <= v and levels[y + 1, x] <= v
-    return count
-
-
-@compiled
-def _add_level(
-    pixels: NDArray[np.int32],
-    level: int,
-    width: int,
-    node_of: NDArray[np.int32],
+def _walk(
+    image: NDArray[np.uint8],
     outflow: NDArray[np.int16],
-    nodes: NDArray[np.int64],
-    parent: NDArray[np.int32],
-    touched: NDArray[np.int32],
-    n_nodes: int,
-) -> tuple[int, int]:
-    """Add all pixels of one level; returns the number of nodes made so far and of those touched."""
-    n_touched = 0
-    for pixel in pixels:
-        own = -1
-        for step in (-1, 1, -width, width):
-            other = node_of[pixel + step]
-            if other < 0:
-                continue
-            root = find(parent, other)
-            if nodes[root, LONG] == 0:
-                n_touched = touch(nodes, root, level, touched, n_touched)
-            own = root if own < 0 or own == root else merge(nodes, parent, own, root)
-        if own < 0:
-            own = n_nodes
-            new_node(nodes, parent, own, pixel)
-            n_touched = touch(nodes, own, level, touched, n_touched)
-            n_nodes += 1
-        if nodes[own, LONG] == 0:  # sums of what is too long are never looked at
-            add_pixel(nodes, own, pixel, width, node_of, outflow)
-        node_of[pixel] = own
-    return n_nodes, n_touched
-
-
-@compiled
-def _judge(
-    node: NDArray[np.int64], level: int, rules: NDArray[np.float64], events: NDArray[np.int32], n_events: int
-) -> int:
-    """Find the best that can be made of a node, and write an event where that is not to raise the threshold.
-
-    Returns the number of events so far.
-    """
-    if node[LONG] == 1 or max(node[RIGHT] - node[LEFT], node[BOTTOM] - node[TOP]) > rules[MAX_EXTENT]:
-        node[LONG] = 1
-        return n_events
-    own = score(node, rules)
-    if own > 0 and own >= max(node[BEST], node[SPLIT]):
-        node[BEST] = own
-        kind = KEEP
-    elif node[SPLIT] > node[BEST]:
-        node[BEST] = node[SPLIT]
-        kind = OPEN
-    else:
-        return n_events
-    events[n_events, 0], events[n_events, 1], events[n_events, 2] = node[SEED], level, kind
-    return n_events + 1
-
-
-@compiled
-def _lost_at_level(
-    touched: NDArray[np.int32],
-    nodes: NDArray[np.int64],
-    parent: NDArray[np.int32],
-    rules: NDArray[np.float64],
-    lost: NDArray[np.int32],
-    n_lost: int,
-) -> int:
-    """Write the seeds of nodes that have just become part of one that is too long, with no nucleus inside."""
-    for index in touched:
-        node = nodes[index]
-        was_candidate = node[OLD_LONG] == 0 and node[OLD_AREA] >= rules[MIN_AREA]
-        if was_candidate and node[OLD_BEST] == 0 and nodes[find(parent, index), LONG] == 1:
-            lost[n_lost] = node[SEED]
-            n_lost += 1
-    return n_lost
-
-
-@compiled
-def _judge_all(
-    touched: NDArray[np.int32],
-    n_touched: NDArray[np.int64],
-    node_of: NDArray[np.int32],
-    nodes: NDArray[np.int64],
-    parent: NDArray[np.int32],
-    level: int,
-    rules: NDArray[np.float64],
-    events: NDArray[np.int32],
-    n_events: NDArray[np.int64],
-) -> None:
-    """Judge the nodes that changed at this level, from the last image to the first, which they belong to as parts."""
-    for k in range(nodes.shape[0] - 1, -1, -1):
-        for i in range(n_touched[k]):
-            index = touched[k, i]
-            if parent[k, index] != index:
-                continue
-            node = nodes[k, index]
-            before = node[BEST]
-            n_events[k] = _judge(node, level, rules, events[k], n_events[k])
-            if k > 0 and node[BEST] != before:
-                around = find(parent[k - 1], node_of[k - 1, node[SEED]])
-                n_touched[k - 1] = touch(nodes[k - 1], around, level, touched[k - 1], n_touched[k - 1])
-                nodes[k - 1, around, SPLIT] += node[BEST] - before
-
-
-@compiled
-def select_nodes(
-    images: NDArray[np.uint8],
-    outflow: NDArray[np.int16],
+    later: NDArray[np.int32],
+    last_later: NDArray[np.int32],
     base: int,
     rules: NDArray[np.float64],
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
-    """Grow the trees from the brightest level down to `base` and find the nodes worth keeping.
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Walk the tree of one image.
+
+    Parameters
+    ----------
+    image : uint8, (h, w)
+    outflow : int16, (h * w,)
+    later : int32, (n, EVENT)
+        Events of the next image.
+    last_later : int32, (h * w,)
+        Last of them at each seed.
+
+    Returns
+    -------
+    events : int32, (m, EVENT)
+    lost : int32, (l,)
+    """
+    by_area = tabulate_areas(rules)
+    pixels, begin = _flag(image, base, later)
+    end = begin.copy()
+    n, width = begin[256], image.shape[1]
+    queue = np.empty(n, np.int32)
+    nodes = np.empty((257, COLUMNS), np.int64)
+    gains = np.zeros(256, np.int64)
+    events = np.empty((n + later.shape[0], EVENT), np.int32)
+    lost = np.empty(n + 1, np.int32)
+    counts = np.zeros(2, np.int64)
+    lost_from = max(base, int(rules[LOST_LEVEL]))
+    for start in range(pixels.size):
+        if pixels[start] & SEEN:
+            continue
+        pixel, node, level = start, 0, int(pixels[start] & 255)
+        pixels[pixel] |= SEEN
+        open_node(nodes, node, level, counts[N_LOST])
+        while level >= base:
+            brighter = _see_neighbours(pixels, queue, end, pixel, level, width)
+            if brighter >= 0:
+                queue[end[level]] = pixel
+                end[level] += 1
+                pixel, node, level = brighter, node + 1, int(pixels[brighter] & 255)
+                open_node(nodes, node, level, counts[N_LOST])
+                continue
+            if nodes[node, LONG] == 0:
+                add_pixel(nodes, node, pixel, width, _sides(pixels, pixel, level, width), outflow[pixel])
+                if pixels[pixel] & GAINS:
+                    _add_gains(gains, later, last_later[pixel])
+            while level >= base and end[level] == begin[level]:
+                level -= 1
+            if level < nodes[node, LEVEL]:
+                node = fall(nodes, node, level, lost_from, gains, events, lost, counts, rules, by_area)
+            if level >= base:
+                end[level] -= 1
+                pixel = queue[end[level]]
+    return events[: counts[N_EVENTS]], lost[: counts[N_LOST]]
+
+
+@compiled
+def _link(events: NDArray[np.int32], size: int) -> NDArray[np.int32]:
+    """Link the events of each seed; returns the last at each of `size` pixels, or -1."""
+    last = np.full(size, -1, np.int32)
+    for i in range(events.shape[0]):
+        events[i, BEFORE] = last[events[i, AT]]
+        last[events[i, AT]] = i
+    return last
+
+
+def select_nodes(
+    images: NDArray[np.uint8], outflow: NDArray[np.int16], base: int, rules: NDArray[np.float64]
+) -> tuple[tuple[NDArray[np.int32], ...], NDArray[np.int32]]:
+    """Walk the trees down to the threshold `base` and find the nodes worth keeping.
 
     Parameters
     ----------
@@ -226,44 +189,15 @@ def select_nodes(
 
     Returns
     -------
-    events : int32, (k, n, 3)
-        Seed pixel, level and kind (KEEP the node, or OPEN it further), for each image in the order of falling levels.
-    counts : int64, (k,)
-        Number of events of each image.
+    events : for each image int32, (n, EVENT)
+        The nodes to KEEP or to OPEN further, a node after those inside it.
     lost : int32, (m,)
         Seed pixels of nodes that grew too long at a level of at least `rules[LOST_LEVEL]` before any nucleus was found
-        in them.
+        in them, in raster order.
     """
-    depth, size, width = images.shape[0], outflow.size, outflow.shape[1]
-    flat_outflow = outflow.reshape(-1)
-    orders = [sort_pixels(images[k], base) for k in range(depth)]
-    capacity = 1
-    for k in range(depth):
-        capacity = max(capacity, count_starts(images[k], base))
-    node_of = np.full((depth, size), -1, np.int32)
-    nodes = np.empty((depth, capacity, COLUMNS), np.int64)
-    parent = np.empty((depth, capacity), np.int32)
-    touched = np.empty((depth, capacity), np.int32)
-    events = np.empty((depth, orders[0][0].size + 1, 3), np.int32)
-    lost = np.empty(capacity, np.int32)
-    n_nodes, n_touched, n_events = np.zeros(depth, np.int64), np.zeros(depth, np.int64), np.zeros(depth, np.int64)
-    n_lost = 0
-    for level in range(255, base - 1, -1):
-        for k in range(depth):
-            order, start = orders[k]
-            stop = start[level - 1] if level > base else order.size
-            n_nodes[k], n_touched[k] = _add_level(
-                order[start[level] : stop],
-                level,
-                width,
-                node_of[k],
-                flat_outflow,
-                nodes[k],
-                parent[k],
-                touched[k],
-                n_nodes[k],
-            )
-        _judge_all(touched, n_touched, node_of, nodes, parent, level, rules, events, n_events)
-        if level >= rules[LOST_LEVEL]:
-            n_lost = _lost_at_level(touched[0, : n_touched[0]], nodes[0], parent[0], rules, lost, n_lost)
-    return events, n_events, lost[:n_lost].copy()
+    events = [np.empty((0, EVENT), np.int32)]
+    for image in images[::-1]:
+        last = _link(events[0], outflow.size)
+        found, lost = _walk(image, outflow.reshape(-1), events[0], last, base, rules)
+        events.insert(0, found)
+    return tuple(events[:-1]), np.sort(lost)

@@ -4,13 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.image.compiled import compiled
-from wsipipe.image.component_tree import KEEP
+from wsipipe.image.tree_judge import AT, AT_LEVEL, KEEP, KIND
 
 
 @compiled
-def paint(
-    images: NDArray[np.uint8], events: NDArray[np.int32], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], int]:
+def paint(images: NDArray[np.uint8], events: tuple[NDArray[np.int32], ...]) -> tuple[NDArray[np.int32], int]:
     """Label the kept nodes 1..n, from the largest node to the smallest and from the first image to the last.
 
     Returns
@@ -25,8 +23,8 @@ def paint(
     n = 0
     for k in range(images.shape[0]):
         flat = images[k].reshape(-1)
-        for i in range(counts[k] - 1, -1, -1):
-            seed, level, kind = events[k, i]
+        for i in range(events[k].shape[0] - 1, -1, -1):
+            seed, level, kind = events[k][i, AT], events[k][i, AT_LEVEL], events[k][i, KIND]
             if labels[seed] != 0 or tree_of[seed] != k or level < floor[seed]:
                 continue
             n += kind == KEEP
