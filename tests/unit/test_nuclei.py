@@ -9,7 +9,7 @@ from skimage.measure import label as components
 
 from tests.synth import TINY_MPP, tiny_slide
 from wsipipe.config import NucleiConfig
-from wsipipe.image.clean import fill_holes, renumber
+from wsipipe.image.clean import BOTTOM, HOLES, LEFT, RIGHT, TOP, fill_holes, renumber, survey
 from wsipipe.image.nuclei import HIGHEST_THRESHOLD_OD, LOWEST_THRESHOLD_OD, find_nuclei, fit_threshold, halo_px
 from wsipipe.image.stain import REFERENCE
 
@@ -153,3 +153,16 @@ def test_a_notch_is_no_hole() -> None:
     before = labels.copy()
     fill_holes(labels, 1, 100.0)
     assert (labels == before).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_survey_counts_holes_as_labelling_the_outside_does(seed: int) -> None:
+    field = cv2.GaussianBlur(np.random.default_rng(seed).standard_normal((60, 60)), (0, 0), 1.2)
+    labels, n = components(field > 0, connectivity=1, return_num=True)
+    rows = survey(labels.astype(np.int32), n)
+    for i in range(1, n + 1):
+        y, x = np.nonzero(labels == i)
+        assert rows[i, [LEFT, TOP, RIGHT, BOTTOM]].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        outside = components(np.pad(labels != i, 1, constant_values=True), connectivity=2)
+        assert rows[i, HOLES] == outside.max() - 1
+    assert rows[1:, HOLES].max() > 2

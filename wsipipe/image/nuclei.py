@@ -165,29 +165,29 @@ def _outflow(smooth: NDArray[np.float32], mpp: float, gain: int, config: NucleiC
     m = reach + 2
     edge = cv2.copyMakeBorder(smooth, m, m, m, m, cv2.BORDER_REPLICATE)
     half = round(config.half_drop * THRESHOLD_LEVEL * 2**32 / gain)
-    right, down = _contrast(edge, 0, 1, reach, half), _contrast(edge, 1, 0, reach, half)
-    outflow = np.zeros((smooth.shape[0] + 2, smooth.shape[1] + 2), np.int16)
+    height, width = smooth.shape[0] + 2, smooth.shape[1] + 2
+    right, down = np.empty((height, width), np.int16), np.empty((height, width), np.int16)
+    inner, far = slice(reach + 1, -reach - 1), 2 * reach + 2
+    _contrast(edge[inner, 1 : 1 + width], edge[inner, far : far + width], half, right)
+    _contrast(edge[1 : 1 + height, inner], edge[far : far + height, inner], half, down)
+    outflow = np.zeros((height, width), np.int16)
     outflow[1:-1, 1:-1] = right[1:-1, 1:-1] - right[1:-1, :-2] + down[1:-1, 1:-1] - down[:-2, 1:-1]
     return outflow
 
 
 @compiled
-def _contrast(edge: NDArray[np.float32], dy: int, dx: int, reach: int, half: int) -> NDArray[np.int16]:
-    """Contrast of each pixel to the neighbour in direction (dy, dx): d / (|d| + half), in DROP_UNIT.
+def _contrast(near: NDArray[np.float32], far: NDArray[np.float32], half: int, out: NDArray[np.int16]) -> None:
+    """Contrast of each pixel to a neighbour: the drop d from `near` to `far` as d / (|d| + half), in DROP_UNIT.
 
-    The drop d is taken from `reach` pixels on this side to `reach` pixels beyond the neighbour. Saturation keeps glass
-    beside a nucleus from outweighing the rest of its rim. Whole numbers, so that opposite directions are opposite.
+    The drop is taken from `reach` pixels on this side to `reach` pixels beyond the neighbour. Saturation keeps glass
+    beside a nucleus from outweighing the rest of its rim. The quotients of whole numbers below 2 ** 35 lie farther
+    below the next whole number than float64 rounds: rounding down is exact, and opposite directions are opposite.
     """
-    margin = reach + 1
-    out = np.empty((edge.shape[0] - 2 * margin, edge.shape[1] - 2 * margin), np.int16)
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            near = edge[y + margin - reach * dy, x + margin - reach * dx]
-            far = edge[y + margin + (reach + 1) * dy, x + margin + (reach + 1) * dx]
-            drop = np.int64(near) - np.int64(far)
-            worth = abs(drop) * 1000 // (abs(drop) + half)
-            out[y, x] = worth if drop > 0 else -worth
-    return out
+            drop = np.float64(near[y, x]) - np.float64(far[y, x])
+            worth = np.floor(abs(drop) * 1000.0 / (abs(drop) + half))
+            out[y, x] = np.int16(worth if drop > 0 else -worth)
 
 
 @compiled
@@ -203,7 +203,8 @@ def _sharpen(
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             fine = np.int64(smooth[y, x])
-            mean = np.int64(around[y, x]) * 4096 // count
+            # the quotient is exact: below 2 ** 24, and 1 / count or more below the next whole number
+            mean = np.int64(np.float64(around[y, x]) * 4096.0 / count)
             value = (fine << 12) + weight * (fine - mean)
             # smooth carries 12 bits (KERNEL_SUM squared), weight 12, gain 20
             level = ((value >> 12) * gain) >> 32
