@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from wsipipe.image.compiled import compiled
 
-
 LEFT, TOP, RIGHT, BOTTOM, HOLES = range(5)
 """Columns of the table of objects; right and bottom exclusive."""
 
