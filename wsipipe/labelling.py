@@ -38,24 +38,49 @@ def choose_model(out: OutputFolder, given: Sequence[SlideFolder], settings: Sett
     TrainingError, ModelError, UsageError
         If no model can be had.
     """
-    there = load(out.model) if out.model.is_file() and not settings.overwrite else None
-    if settings.model:
-        model = load_model(settings.model)
-        if there is not None and there.hash != model.hash:
-            raise OutputMismatchError(
-                f"its labels are of model {there.hash}, not {model.hash}",
-                "use `wsipipe label` to relabel all its slides, another -o folder, or --overwrite",
-                out.path.name,
-            )
+    model = model_at_hand(out, settings)
+    if model is not None and settings.model:
         return keep_model(out, model, GIVEN)
-    if there is not None:
-        _check_training(out, there, settings)
-        report.say(f"model {there.hash}: the one in the output folder")
-        return there
+    if model is not None:
+        report.say(f"model {model.hash}: the one in the output folder")
+        return model
     stores = [CellStore(folder.store) for folder in given]
     if not any(len(store) for store in stores):
         return None
     return keep_model(out, train_model(stores, settings, report), TRAINED)
+
+
+def model_at_hand(out: OutputFolder, settings: Settings) -> Model | None:
+    """The model that `settings` names, or the one in OUT; None when one is to be trained.
+
+    Raises
+    ------
+    OutputMismatchError
+        If OUT has labels of another model, or of one trained with other settings.
+    ModelError, UsageError
+        If the model cannot be loaded.
+    """
+    if settings.train and settings.model:
+        raise UsageError("cannot go with --model", "leave one of them out", "--train")
+    there = load(out.model) if out.model.is_file() and not settings.overwrite else None
+    if there is not None and settings.train and there.facts.get("origin") != TRAINED:
+        raise OutputMismatchError(
+            f"its labels are of model {there.hash}, which was given",
+            "use another -o folder, or --overwrite to train one here",
+            out.path.name,
+        )
+    if not settings.model:
+        if there is not None:
+            _check_training(out, there, settings)
+        return there
+    model = load_model(settings.model)
+    if there is not None and there.hash != model.hash:
+        raise OutputMismatchError(
+            f"its labels are of model {there.hash}, not {model.hash}",
+            "use `wsipipe label` to relabel all its slides, another -o folder, or --overwrite",
+            out.path.name,
+        )
+    return model
 
 
 def keep_model(out: OutputFolder, model: Model, origin: str) -> Model:

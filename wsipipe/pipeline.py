@@ -8,36 +8,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, StoreError, UnreadableSlideError, UsageError, WsipipeError
+from wsipipe.errors import StoreError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
-from wsipipe.given import check_nuclei, read_given
-from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
-from wsipipe.io.slide import fingerprint, open_slide
+from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
-from wsipipe.labelling import GIVEN, choose_model, keep_model, label_store, load_model, train_model
-from wsipipe.parallel import Pool
-from wsipipe.planning import plan_slide
+from wsipipe.labelling import (
+    GIVEN,
+    choose_model,
+    keep_model,
+    label_store,
+    load_model,
+    model_at_hand,
+    train_model,
+)
 from wsipipe.progress import Reporter
-from wsipipe.segmenting import check_recipe, segment_slide
+from wsipipe.slides import segment_all
 from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_tables
-
-_MPX_PER_S = 5.0
-"""Working megapixels that one worker segments a second, for the plan of a dry run (docs/benchmarks.md)."""
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
     """Do everything, for each slide: cells, one model, labels, tables."""
     out = OutputFolder(settings.out)
-    done, code = _segment_all(slides, settings, out, report)
+    model_at_hand(out, settings)  # a model that cannot be used should not be found out after hours
+    done, code = segment_all(slides, settings, report)
     if done:
         model = choose_model(out, done, settings, report)
         _label_all(out, model, settings, report)
-    return code
-
-
-def segment(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
-    """Find and store the cells of each slide."""
-    _, code = _segment_all(slides, settings, OutputFolder(settings.out), report)
     return code
 
 
@@ -90,82 +86,6 @@ def export(out_path: Path, kind: str, folder: Path | None, report: Reporter) -> 
     return 0
 
 
-def describe(slides: Sequence[Path], settings: Settings) -> str:
-    """What a run would do, as text: resolution, tissue, tiles, expected time and disk of every slide."""
-    lines = []
-    for path in slides:
-        try:
-            with open_slide(path, mpp=settings.mpp) as slide:
-                given = read_given(settings, slide.info)
-                plan = plan_slide(slide, path, settings, None if given is None else given.places)
-        except SlideError as error:
-            lines.append(f"{path.stem}: cannot be done: {error}")
-            continue
-        grid, mpx = plan.task.grid, sum(t.core.width * t.core.height for t in plan.tiles) / 1e6
-        lines.append(
-            f"{slide.info.slide_id}: {slide.info.width_px} x {slide.info.height_px} px at {slide.info.mpp:.4g} um/px "
-            f"({slide.info.reader}), level {grid.level} read at {grid.mpp:.4g} um/px, {plan.tissue_mm2:.2f} mm2 of "
-            f"tissue in {len(plan.tiles)} tiles ({mpx:.0f} Mpx), about {max(1, round(mpx / _MPX_PER_S))} s on one "
-            f"worker, {max(1, round(plan.tissue_mm2 * 15))} MB"
-        )
-    return "\n".join(lines)
-
-
-def _segment_all(
-    slides: Sequence[Path], settings: Settings, out: OutputFolder, report: Reporter
-) -> tuple[list[SlideFolder], int]:
-    """Segment the slides one after another; one that fails is recorded and never stops the rest."""
-    check_nuclei(settings, len(set(slides)))
-    failed: dict[str, tuple[Path, SlideError]] = {}
-    readable: dict[Path, str] = {}
-    for path in dict.fromkeys(slides):
-        try:
-            readable[path] = fingerprint(path)
-        except OSError as error:
-            what = f"cannot be read ({error.strerror or error})"
-            failed[path.stem] = (path, UnreadableSlideError(what, "check the path and its permissions"))
-    names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
-    _check_recipes(out, set(names) if settings.overwrite else set(), settings)
-    out.make()
-    done = []
-    with Pool(settings.workers, settings.scheduler) as pool:
-        for slide_id, path in names.items():
-            failure = _segment_one(path, out.slide(slide_id), settings, pool, report)
-            if failure is None:
-                done.append(out.slide(slide_id))
-            else:
-                failed[slide_id] = (path, failure)
-    for slide_id, (_, failure) in failed.items():
-        report.fail(str(failure.of(slide_id)))
-    record_failures(out, failed, [folder.slide_id for folder in done])
-    return done, 1 if failed else 0
-
-
-def _segment_one(
-    path: Path, folder: SlideFolder, settings: Settings, pool: Pool, report: Reporter
-) -> SlideError | None:
-    """Segment one slide; its error when it fails, which is noted in its run.json."""
-    try:
-        if settings.overwrite:
-            folder.clear()
-        segment_slide(path, folder, settings, pool, report)
-    except SlideError as error:
-        failure = error
-    except WsipipeError:
-        raise
-    except Exception as error:
-        if settings.debug:
-            raise
-        # whatever one slide does to a library, the others must go on
-        what = f"unexpected {type(error).__name__}: {error}"
-        failure = SlideError(what, "run it with --debug and report what it prints")
-    else:
-        return None
-    if folder.facts():
-        folder.note(state="failed", error=str(failure))
-    return failure
-
-
 def _label_all(out: OutputFolder, model: Model | None, settings: Settings, report: Reporter) -> int:
     """Label what is not labelled yet, and bring every table up to date."""
     for folder, store in _stores(out):
@@ -192,10 +112,3 @@ def _stores(out: OutputFolder) -> Iterator[tuple[SlideFolder, CellStore]]:
         )
     for folder in finished:
         yield folder, CellStore(folder.store)
-
-
-def _check_recipes(out: OutputFolder, started_again: set[str], settings: Settings) -> None:
-    """One output has one recipe: compare with every slide that is there and is not started again."""
-    for folder in out.slides():
-        if folder.slide_id not in started_again:
-            check_recipe(folder, settings)

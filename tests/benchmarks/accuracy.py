@@ -12,7 +12,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from wsipipe import pipeline
+from wsipipe import slides
 from wsipipe.config import Settings, load_recipe
 from wsipipe.evaluation import evaluate_nuclei
 from wsipipe.progress import Quiet
@@ -60,7 +60,7 @@ def score(images: list[Path], truth: Path, mpp: float, recipe: str) -> dict[str,
     chosen = load_recipe("default") if mpp == 0.5 else load_recipe(recipe)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(out=Path(folder), recipe=chosen, mpp=mpp)
-        if pipeline.segment(images, settings, Quiet()):
+        if slides.segment(images, settings, Quiet()):
             raise SystemExit(f"some images of {truth.parent.name} failed")
         return evaluate_nuclei(Path(folder), truth)[-1]
 

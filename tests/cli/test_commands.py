@@ -126,6 +126,12 @@ def test_train_label_and_proportions(finished: Path, tmp_path: Path, capsys) -> 
     code, _, err = wsipipe(capsys, "run", slide, "-o", out, *TOY, "--model", finished / "out" / "model.safetensors")
     assert code == 2
     assert "wsipipe label" in err
+    code, _, err = wsipipe(capsys, "run", slide, "-o", out, *TOY, "--train")
+    assert code == 2
+    assert "which was given" in err
+    code, _, err = wsipipe(capsys, "run", slide, "-o", tmp_path / "no", *TOY, "--train", "--model", model)
+    assert code == 2
+    assert not (tmp_path / "no").exists(), "refused before any work"
 
 
 def test_one_bad_slide_never_stops_the_rest(tmp_path: Path, capsys) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsipipe import pipeline
+from wsipipe import slides
 from wsipipe.cohort.evaluate import detection_scores, match_points
 from wsipipe.config import Settings, load_recipe
 from wsipipe.image import synthetic
@@ -21,7 +21,7 @@ def test_nuclei_are_found_and_the_second_stain_is_dab(tmp_path: Path, monkeypatc
     monkeypatch.setattr(synthetic, "STAIN_VECTORS", (recipe.stain.stain_1, recipe.stain.stain_2))
     slide = synthetic.make_slide(1024, 768, 0.5, 0)
     write_pyramid(tmp_path / "dab.tiff", slide.rgb, 0.5)
-    assert not pipeline.segment([tmp_path / "dab.tiff"], Settings(out=tmp_path / "out", recipe=recipe), Quiet())
+    assert not slides.segment([tmp_path / "dab.tiff"], Settings(out=tmp_path / "out", recipe=recipe), Quiet())
     (done,) = OutputFolder(tmp_path / "out").finished()
     store = CellStore(done.store)
     found = np.column_stack([store.array(name)[:] for name in ("x_px", "y_px")])
@@ -33,4 +33,4 @@ def test_nuclei_are_found_and_the_second_stain_is_dab(tmp_path: Path, monkeypatc
     assert run["warnings"] == []
     assert run["recipe"]["stain"]["stain_2"] == list(recipe.stain.stain_2)
     # a second run finds its own recipe in the store
-    assert not pipeline.segment([tmp_path / "dab.tiff"], Settings(out=tmp_path / "out", recipe=recipe), Quiet())
+    assert not slides.segment([tmp_path / "dab.tiff"], Settings(out=tmp_path / "out", recipe=recipe), Quiet())

@@ -19,9 +19,11 @@ def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
     SLIDE is any format that OpenSlide or tiffslide opens, or a PNG, JPEG or TIFF image with --mpp. Without --model,
     the model already in OUT is used, or a quick one is trained on the given slides' cells.
     """
+    if dry_run:
+        from wsipipe.slides import describe  # noqa: PLC0415 - heavy
+
+        click.echo(describe(slides, settings(**chosen)))
+        return 0
     from wsipipe import pipeline  # noqa: PLC0415 - heavy
 
-    if dry_run:
-        click.echo(pipeline.describe(slides, settings(**chosen)))
-        return 0
     return pipeline.run(slides, settings(**chosen), Console())

@@ -14,9 +14,9 @@ from wsipipe.cli.options import SLIDES, options, settings
 @options("out", "recipe", "mpp", "nuclei", "regions", "workers", "scheduler", "overwrite", "dry_run", "debug")
 def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
     """Find the nuclei of every SLIDE and store them with their patches."""
-    from wsipipe import pipeline  # noqa: PLC0415 - heavy
+    from wsipipe.slides import describe, segment  # noqa: PLC0415 - heavy
 
     if dry_run:
-        click.echo(pipeline.describe(slides, settings(**chosen)))
+        click.echo(describe(slides, settings(**chosen)))
         return 0
-    return pipeline.segment(slides, settings(**chosen), Console())
+    return segment(slides, settings(**chosen), Console())

@@ -1,0 +1,107 @@
+"""The slides of a run, one after another: named, checked, segmented; one that fails never stops the rest.
+
+Knows no networks, so that `wsipipe segment` need not load PyTorch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsipipe.config import Settings
+from wsipipe.errors import SlideError, UnreadableSlideError, WsipipeError
+from wsipipe.given import check_nuclei, read_given
+from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
+from wsipipe.io.slide import fingerprint, open_slide
+from wsipipe.parallel import Pool
+from wsipipe.planning import plan_slide
+from wsipipe.progress import Reporter
+from wsipipe.segmenting import check_recipe, segment_slide
+
+_MPX_PER_S = 5.0
+"""Working megapixels that one worker segments a second, for the plan of a dry run (docs/benchmarks.md)."""
+
+
+def segment(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
+    """Find and store the cells of each slide."""
+    return segment_all(slides, settings, report)[1]
+
+
+def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) -> tuple[list[SlideFolder], int]:
+    """Segment the slides one after another; one that fails is recorded and never stops the rest."""
+    check_nuclei(settings, len(set(slides)))
+    out = OutputFolder(settings.out)
+    failed: dict[str, tuple[Path, SlideError]] = {}
+    readable: dict[Path, str] = {}
+    for path in dict.fromkeys(slides):
+        try:
+            readable[path] = fingerprint(path)
+        except OSError as error:
+            what = f"cannot be read ({error.strerror or error})"
+            failed[path.stem] = (path, UnreadableSlideError(what, "check the path and its permissions"))
+    names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
+    _check_recipes(out, set(names) if settings.overwrite else set(), settings)
+    out.make()
+    done = []
+    with Pool(settings.workers, settings.scheduler) as pool:
+        for slide_id, path in names.items():
+            failure = _segment_one(path, out.slide(slide_id), settings, pool, report)
+            if failure is None:
+                done.append(out.slide(slide_id))
+            else:
+                failed[slide_id] = (path, failure)
+    for slide_id, (_, failure) in failed.items():
+        report.fail(str(failure.of(slide_id)))
+    record_failures(out, failed, [folder.slide_id for folder in done])
+    return done, 1 if failed else 0
+
+
+def _segment_one(
+    path: Path, folder: SlideFolder, settings: Settings, pool: Pool, report: Reporter
+) -> SlideError | None:
+    """Segment one slide; its error when it fails, which is noted in its run.json."""
+    try:
+        if settings.overwrite:
+            folder.clear()
+        segment_slide(path, folder, settings, pool, report)
+    except SlideError as error:
+        failure = error
+    except WsipipeError:
+        raise
+    except Exception as error:
+        if settings.debug:
+            raise
+        # whatever one slide does to a library, the others must go on
+        what = f"unexpected {type(error).__name__}: {error}"
+        failure = SlideError(what, "run it with --debug and report what it prints")
+    else:
+        return None
+    if folder.facts():
+        folder.note(state="failed", error=str(failure))
+    return failure
+
+
+def _check_recipes(out: OutputFolder, started_again: set[str], settings: Settings) -> None:
+    """One output has one recipe: compare with every slide that is there and is not started again."""
+    for folder in out.slides():
+        if folder.slide_id not in started_again:
+            check_recipe(folder, settings)
+
+
+def describe(slides: Sequence[Path], settings: Settings) -> str:
+    """What a run would do, as text: resolution, tissue, tiles, expected time and disk of every slide."""
+    lines = []
+    for path in slides:
+        try:
+            with open_slide(path, mpp=settings.mpp) as slide:
+                given = read_given(settings, slide.info)
+                plan = plan_slide(slide, path, settings, None if given is None else given.places)
+        except SlideError as error:
+            lines.append(f"{path.stem}: cannot be done: {error}")
+            continue
+        grid, mpx = plan.task.grid, sum(t.core.width * t.core.height for t in plan.tiles) / 1e6
+        lines.append(
+            f"{slide.info.slide_id}: {slide.info.width_px} x {slide.info.height_px} px at {slide.info.mpp:.4g} um/px "
+            f"({slide.info.reader}), level {grid.level} read at {grid.mpp:.4g} um/px, {plan.tissue_mm2:.2f} mm2 of "
+            f"tissue in {len(plan.tiles)} tiles ({mpx:.0f} Mpx), about {max(1, round(mpx / _MPX_PER_S))} s on one "
+            f"worker, {max(1, round(plan.tissue_mm2 * 15))} MB"
+        )
+    return "\n".join(lines)
