@@ -1,6 +1,6 @@
 """What each part of the nuclei adds: the whole method, and the method without one part at a time.
 
-    python -m tests.benchmarks.ablation [--set monuseg consep gbm40] [--images 3]
+    python -m tests.benchmarks.ablation [--set monuseg consep gbm40] [--half odd] [--images 3]
 
 Recipe `he-40x` at 0.25 um/px on the odd files of the sorted names, AJI and PQ averaged over the images of a set. A
 part is left out by the recipe value beside its name. What is left may want another limit of quality, which the part's
@@ -66,22 +66,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", nargs="+", default=["monuseg", "consep", "gbm40"])
     parser.add_argument("--images", type=int, default=1000, help="no more than this many of each set")
+    parser.add_argument("--half", default="odd", choices=["odd", "even"], help="files the table is of")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    odd = {name: half_of(name, r".*", "odd")[: arguments.images] for name in arguments.set}
+    shown = {name: half_of(name, r".*", arguments.half)[: arguments.images] for name in arguments.set}
     even = {name: half_of(name, r".*", "even")[:TUNING_IMAGES] for name in arguments.set}
     print(
-        "| without | recipe value | " + " | ".join(f"{name} AJI / PQ" for name in odd) + " | mean AJI | tuned again |"
+        "| without | recipe value | " + " | ".join(f"{name} AJI / PQ" for name in shown) + " | mean AJI | tuned again |"
     )
-    print("|---|---|" + "---|" * (len(odd) + 2))
-    print_row("all: threshold only", "", evaluate(odd, RECIPE, thresholded), "", "")
-    print_row("all: threshold and watershed", "", evaluate(odd, RECIPE, watershed_split), "", "")
-    whole = evaluate(odd, RECIPE)
-    print_row("nothing: the whole method", "", whole, "", change(evaluate(odd, tuned(RECIPE, even)), whole))
+    print("|---|---|" + "---|" * (len(shown) + 2))
+    print_row("all: threshold only", "", evaluate(shown, RECIPE, thresholded), "", "")
+    print_row("all: threshold and watershed", "", evaluate(shown, RECIPE, watershed_split), "", "")
+    whole = evaluate(shown, RECIPE)
+    print_row("nothing: the whole method", "", whole, "", change(evaluate(shown, tuned(RECIPE, even)), whole))
     for part, stage, values in PARTS:
         recipe = replaced(RECIPE, stage, values)
-        scores = evaluate(odd, recipe)
-        again = change(evaluate(odd, tuned(recipe, even)), whole)
+        scores = evaluate(shown, recipe)
+        again = change(evaluate(shown, tuned(recipe, even)), whole)
         text = ", ".join(f"`{key} = {value}`" for key, value in values.items())
         print_row(part, text, scores, change(scores, whole), again)
 
