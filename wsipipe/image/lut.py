@@ -75,11 +75,12 @@ def through_tables(
 ) -> None:
     """Map pixels (n, 3): table per channel, 3x3 fixed-point matrix plus offset, one output table per channel."""
     last = after.shape[1] - 1
+    small = after.astype(np.uint8)  # stays in the nearest cache
     for i in range(rgb.shape[0]):
         a, b, c = before[0, rgb[i, 0]], before[1, rgb[i, 1]], before[2, rgb[i, 2]]
         for k in range(3):
             value = (matrix[k, 0] * a + matrix[k, 1] * b + matrix[k, 2] * c + offset[k]) >> 16
-            out[i, k] = after[k, min(max(value, 0), last)]
+            out[i, k] = small[k, min(max(value, 0), last)]
 
 
 @compiled

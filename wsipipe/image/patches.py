@@ -203,14 +203,13 @@ def _patches_with_surroundings(
     side = crop_px(mpp, config)
     pad = side + 2
     glass = np.round(profile.white).astype(np.uint8)
-    padded = np.empty((rgb.shape[0] + 2 * pad, rgb.shape[1] + 2 * pad, 3), np.uint8)
-    padded[:] = glass
-    padded[pad:-pad, pad:-pad] = rgb
+    padded = cv2.copyMakeBorder(rgb, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=glass.tolist())
     # the square's corner goes to the nearest whole pixel: at most half a working pixel off centre
     left = np.floor(x - side / 2 + 0.5).astype(np.intp) - view.x + pad
     top = np.floor(y - side / 2 + 0.5).astype(np.intp) - view.y + pad
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))
-    crops = windows[top, left].transpose(0, 2, 3, 1)
+    # rows of bytes, so that each row of a crop is copied in one piece
+    windows = np.lib.stride_tricks.sliding_window_view(padded.reshape(len(padded), -1), (side, 3 * side))
+    crops = windows[top, 3 * left].reshape(-1, side, side, 3)
     return normalize(np.ascontiguousarray(_shrink_all(crops, config.size_px)), profile)
 
 
