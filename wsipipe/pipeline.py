@@ -22,13 +22,14 @@ from wsipipe.labelling import (
     train_model,
 )
 from wsipipe.progress import Reporter
-from wsipipe.slides import segment_all
+from wsipipe.slides import check_recipes, segment_all
 from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_tables
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
     """Do everything, for each slide: cells, one model, labels, tables."""
     out = OutputFolder(settings.out)
+    check_recipes(out, settings)
     model_at_hand(out, settings)  # a model that cannot be used should not be found out after hours
     done, code = segment_all(slides, settings, report)
     if done:

@@ -3,7 +3,7 @@
 Knows no networks, so that `wsipipe segment` need not load PyTorch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
@@ -38,7 +38,7 @@ def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) ->
             what = f"cannot be read ({error.strerror or error})"
             failed[path.stem] = (path, UnreadableSlideError(what, "check the path and its permissions"))
     names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
-    _check_recipes(out, set(names) if settings.overwrite else set(), settings)
+    check_recipes(out, settings, started_again=set(names))
     out.make()
     done = []
     with Pool(settings.workers, settings.scheduler) as pool:
@@ -79,10 +79,22 @@ def _segment_one(
     return failure
 
 
-def _check_recipes(out: OutputFolder, started_again: set[str], settings: Settings) -> None:
-    """One output has one recipe: compare with every slide that is there and is not started again."""
+def check_recipes(out: OutputFolder, settings: Settings, started_again: Collection[str] | None = None) -> None:
+    """One output has one recipe: compare with every slide that is there.
+
+    Parameters
+    ----------
+    started_again : collection of str, optional
+        Slides that --overwrite will clear; all of them unless given.
+
+    Raises
+    ------
+    OutputMismatchError
+        Naming the first slide that was made with another recipe, and what differs.
+    """
     for folder in out.slides():
-        if folder.slide_id not in started_again:
+        cleared = settings.overwrite and (started_again is None or folder.slide_id in started_again)
+        if not cleared:
             check_recipe(folder, settings)
 
 
