@@ -16,9 +16,7 @@ PNG_MAX_SIDE_PX = 20_000
 """Above either, a mask does not fit a 16-bit PNG that other programs open."""
 
 
-def label_image(
-    chunks: Iterable[Cells], width_px: int, height_px: int, downsample: float = 1.0
-) -> NDArray[np.uint32]:
+def label_image(chunks: Iterable[Cells], width_px: int, height_px: int, downsample: float = 1.0) -> NDArray[np.uint32]:
     """Draw every cell with its cell_id + 1 over background 0; uint32 (height, width).
 
     A pixel belongs to the cell whose outline holds its centre, so that outlines made on this very grid give back the
