@@ -90,6 +90,8 @@ def _close(
 
     What holds no nucleus counts as lost until the node around it turns out short enough.
     """
+    if nodes[node, LONG] == 0 and nodes[node, AREA] < rules[MIN_AREA]:
+        return  # too small for a nucleus, as is all that lies in it
     extent = max(nodes[node, RIGHT] - nodes[node, LEFT], nodes[node, BOTTOM] - nodes[node, TOP])
     if nodes[node, LONG] == 1 or extent > rules[MAX_EXTENT]:
         nodes[node, LONG] = 1
