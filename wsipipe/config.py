@@ -177,6 +177,8 @@ class GanConfig:
     """Weight of the mutual-information bound."""
     lambda_real: float = _number(0.0, 0.0, 1000.0)
     """Weight of the mutual information between Q's answers to two views of one real cell; 0 is the paper."""
+    spread: float = _number(1.0, 1.0, 10.0)
+    """In that term, weight of the entropies that spread the classes: 1 is mutual information, more empties fewer."""
     real_batch: int = _number(64, 2, 65_536)
     """Real cells in each step of that term, which needs more of them than the others to see how classes spread."""
     info_steps: int = _number(1, 1, 100)

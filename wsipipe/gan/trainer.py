@@ -143,7 +143,7 @@ class Trainer:
         features = Features(self.workers, self.critic.features, views)
         normed = features.joined if self.norm is None else self.norm.of_real(features.joined)
         answers = self.critic.log_classes_of(normed)
-        loss = losses.real_info_loss(answers[:count], answers[count:])
+        loss = losses.real_info_loss(answers[:count], answers[count:], self.config.spread)
         of_features, *of_head = torch.autograd.grad(self.config.lambda_real * loss, (features.joined, *self.q_head))
         _, of_trunk = features.gradients(of_features, self.trunk)
         return loss, [*of_trunk, *of_head]
