@@ -1,6 +1,9 @@
 """Random transforms of a batch of real patches that leave the kind of cell as it is."""
 
+import functools
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 STAIN_RGB_OD = ((0.650, 0.704, 0.286), (0.072, 0.990, 0.105), (0.268, 0.570, 0.776))
@@ -46,14 +49,19 @@ def _where_half(patches: Tensor, others: Tensor, generator: torch.Generator) -> 
 
 def _jitter_stains(patches: Tensor, generator: torch.Generator) -> Tensor:
     """Scale the amount of each stain of each patch; Tellez et al. (IEEE TMI 2018) do so in OD space."""
-    device = patches.device
-    grey = torch.arange(256, dtype=torch.float32, device=device)
-    log_transmission = torch.log((grey + 1.0) / 256.0)  # minus the optical density (natural logarithm)
-    stains = torch.nn.functional.normalize(torch.tensor(STAIN_RGB_OD, device=device), dim=1)
-    factor = torch.rand(len(patches), 3, generator=generator, device=device)
+    log_transmission, unmix, stains = _stain_tables(patches.device)
+    factor = torch.rand(len(patches), 3, generator=generator, device=patches.device)
     factor = 1.0 + STAIN_JITTER * (2.0 * factor - 1.0)
-    # per patch: unmix, scale, mix again
-    transform = torch.linalg.inv(stains) @ (factor[:, :, None] * stains)
+    transform = unmix @ (factor[:, :, None] * stains)  # per patch: unmix, scale, mix again
     changed = log_transmission[patches.int()].flatten(1, 2) @ transform
-    grey_values = torch.exp(changed).mul_(256.0).sub_(1.0).clamp_(0.0, 255.0)
-    return grey_values.div_(127.5).sub_(1.0).view(patches.shape).permute(0, 3, 1, 2)
+    grey = torch.exp(changed).mul_(256.0).sub_(1.0).clamp_(0.0, 255.0)
+    return grey.div_(127.5).sub_(1.0).view(patches.shape).permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _stain_tables(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Log transmission of each grey value (256,), and the matrices (3, 3) from log RGB to stains and back."""
+    stains = F.normalize(torch.tensor(STAIN_RGB_OD), dim=1)
+    grey = torch.arange(256, dtype=torch.float32)
+    tables = torch.log((grey + 1.0) / 256.0), torch.linalg.inv(stains), stains
+    return tables[0].to(device), tables[1].to(device), tables[2].to(device)

@@ -15,7 +15,7 @@ from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic
 from wsipipe.gan.nets import Critic
 
-CPU_BATCH = 64
+CPU_BATCH = 32
 """Cells per batch on the CPU: the activations of a narrow network then stay in a core's cache."""
 CUDA_BATCH = 4096
 
