@@ -57,8 +57,6 @@ class TissueConfig:
     """Microns per pixel of the overview that the tissue mask is made from."""
     min_od: float = _number(0.035, 0.0, 1.0)
     """Lowest mean optical density above the glass that can be tissue; noisy or dirty glass raises the threshold."""
-    max_od: float = _number(0.12, 0.0, 1.0)
-    """Highest value that glass may raise the threshold to, so that pale tissue is kept."""
     min_area_um2: float = _number(10_000.0, 0.0, 1e9)
     """Smaller pieces are dirt; on images smaller than 5 mm2 the limit is 0.2 % of the image."""
     max_hole_um2: float = _number(50_000.0, 0.0, 1e9)
