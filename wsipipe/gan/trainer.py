@@ -177,7 +177,8 @@ class Trainer:
 def _update(optimizer: torch.optim.Adam, parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
     """One step; parameters without a gradient stay as they are."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+        # fused Adam walks through memory: a channels-last gradient of a contiguous weight would be read scrambled
+        parameter.grad = None if gradient is None else gradient.contiguous()
     optimizer.step()
 
 
