@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
 from wsipipe.cohort.evaluate import cluster_scores, detection_scores, mask_scores, match_points
 from wsipipe.errors import UsageError
 from wsipipe.export.masks import label_image
@@ -14,7 +16,7 @@ from wsipipe.gan.checkpoint import load
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
 from wsipipe.io.truth_files import find_truth, read_mask, read_points
-from wsipipe.tables import slide_info
+from wsipipe.stored import slide_info
 
 NUCLEI_RADIUS_PX = 10.0
 CLASSES_RADIUS_PX = 6.0
@@ -44,6 +46,9 @@ def evaluate_nuclei(out: Path, truth: Path, radius_px: float = NUCLEI_RADIUS_PX)
 def evaluate_classes(out: Path, truth: Path, radius_px: float = CLASSES_RADIUS_PX) -> Row:
     """Purity, entropy, the paper's F, AMI, ARI and NMI of the classes against marked ones, over all slides.
 
+    Under "baselines" the same scores of three methods without networks, by name: fitted on and applied to the very
+    cells that are scored, with as many classes as the model has.
+
     Raises
     ------
     UsageError
@@ -52,19 +57,26 @@ def evaluate_classes(out: Path, truth: Path, radius_px: float = CLASSES_RADIUS_P
     folder = OutputFolder(out)
     if not folder.model.is_file():
         raise UsageError("holds no labels", "run `wsipipe label` first", out.name)
-    model_hash = load(folder.model).hash
-    marked, given, n_truth, n_cells = [], [], 0, 0
+    model = load(folder.model)
+    marked, given, seen, n_truth, n_cells = [], [], [], 0, 0
     for store, path in _pairs(out, truth):
         points = read_points(path)
         known = (points.classes != UNCLASSIFIED) & (points.classes != "")
         found, true = match_points(_centres(store), points.xy[known], radius_px)
         marked.append(points.classes[known][true])
-        given.append(store.labels(model_hash).classes[found])
+        given.append(store.labels(model.hash).classes[found])
+        seen.append(_cell_data(store, found))
         n_truth, n_cells = n_truth + int(known.sum()), n_cells + len(store)
     if not sum(map(len, marked)):
         raise UsageError("no cell lies near a point with a class", "check the coordinates", f"--truth {truth.name}")
-    scores = dataclasses.asdict(cluster_scores(np.concatenate(marked), np.concatenate(given)))
-    return {**dataclasses.asdict(detection_scores(sum(map(len, marked)), n_cells, n_truth)), **scores}
+    true = np.concatenate(marked)
+    cells = CellData(np.concatenate([s.measured for s in seen]), np.concatenate([s.patches for s in seen]))
+    rivals = baseline_classes(cells, cells, model.config.classes)
+    return {
+        **dataclasses.asdict(detection_scores(len(true), n_cells, n_truth)),
+        **dataclasses.asdict(cluster_scores(true, np.concatenate(given))),
+        "baselines": {name: dataclasses.asdict(cluster_scores(true, found)) for name, found in rivals.items()},
+    }
 
 
 def _against_masks(pairs: list[tuple[CellStore, Path]]) -> list[Row]:
@@ -109,6 +121,12 @@ def _pairs(out: Path, truth: Path) -> Iterator[tuple[CellStore, Path]]:
             "name them <slide_id>.png or .csv",
             f"--truth {truth.name}",
         )
+
+
+def _cell_data(store: CellStore, rows: NDArray[np.intp]) -> CellData:
+    """What the baselines see of some cells of a store."""
+    measured = np.column_stack([np.asarray(store.array(name)[:], np.float64)[rows] for name in MEASURED])
+    return CellData(measured, np.asarray(store.patches.oindex[rows]))
 
 
 def _centres(store: CellStore) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -43,12 +43,24 @@ def nuclei(out: Path, truth: Path, radius: float, as_json: bool, debug: bool) ->
 @_JSON
 @_DEBUG
 def classes(out: Path, truth: Path, radius: float, as_json: bool, debug: bool) -> int:  # noqa: ARG001
-    """Purity, entropy, F, AMI, ARI and NMI of the classes against marked ones."""
+    """Purity, entropy, F, AMI, ARI and NMI of the classes against marked ones, beside three methods without networks.
+
+    The baselines are fitted on the very cells that are scored, with as many classes as the model has.
+    """
     from wsipipe.evaluation import evaluate_classes  # noqa: PLC0415 - heavy
 
     row = evaluate_classes(out, truth, radius)
-    click.echo(json.dumps(row) if as_json else _table([row]))
+    click.echo(json.dumps(row) if as_json else _class_tables(row))
     return 0
+
+
+def _class_tables(row: dict[str, Any]) -> str:
+    """How many cells were found, then the scores of the model and of the baselines."""
+    baselines = row["baselines"]
+    scored = list(next(iter(baselines.values())))
+    found = {name: value for name, value in row.items() if name not in (*scored, "baselines")}
+    by = {"model": {name: row[name] for name in scored}, **baselines}
+    return _table([found]) + "\n\n" + _table([{**scores, "classes by": name} for name, scores in by.items()])
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
