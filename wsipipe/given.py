@@ -16,7 +16,7 @@ from wsipipe.image.outlines import disc, middle, trace_labels
 from wsipipe.image.patches import view_halo_px
 from wsipipe.image.tiling import plan_tiles
 from wsipipe.io.nuclei_files import find_nuclei_file, nuclei_digest, read_nuclei
-from wsipipe.parallel import Pool
+from wsipipe.parallel import Mapper
 from wsipipe.planning import SlidePlan
 from wsipipe.progress import Reporter
 from wsipipe.records import Rings, SlideInfo, Tile
@@ -102,7 +102,7 @@ def read_given(settings: Settings, info: SlideInfo) -> Given | None:
     return Given((*painted, *found.outlines), found.points)
 
 
-def outline_all(given: Given, plan: SlidePlan, pool: Pool, report: Reporter) -> tuple[Rings, ...]:
+def outline_all(given: Given, plan: SlidePlan, pool: Mapper, report: Reporter) -> tuple[Rings, ...]:
     """An outline for every given nucleus: its own, or for a point the segmented object it takes, else a disc."""
     if not len(given.points):
         return given.outlines

@@ -11,7 +11,7 @@ from wsipipe.errors import SlideError, UnreadableSlideError, WsipipeError
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
-from wsipipe.parallel import Pool
+from wsipipe.parallel import Mapper, Pool
 from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.segmenting import check_recipe, segment_slide
@@ -55,7 +55,7 @@ def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) ->
 
 
 def _segment_one(
-    path: Path, folder: SlideFolder, settings: Settings, pool: Pool, report: Reporter
+    path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter
 ) -> SlideError | None:
     """Segment one slide; its error when it fails, which is noted in its run.json."""
     try:

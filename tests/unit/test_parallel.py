@@ -4,9 +4,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from wsipipe import parallel
 from wsipipe.errors import UsageError
-from wsipipe.parallel import PerThread, Pool, cpu_count
+from wsipipe.parallel import PerThread, Pool, clients, cpu_count, cpus
 
 
 def slow_square(shared: int, item: int) -> int:
@@ -42,7 +41,7 @@ def test_an_error_of_one_item_reaches_the_caller():
 
 
 def test_unreachable_scheduler_is_one_clear_error(monkeypatch):
-    monkeypatch.setattr(parallel, "_CONNECT_S", 1)
+    monkeypatch.setattr(clients, "CONNECT_S", 1)
     with Pool(scheduler="tcp://127.0.0.1:1") as pool, pytest.raises(UsageError, match="dask scheduler"):
         list(pool.ordered_map(slow_square, 0, [1]))
 
@@ -55,29 +54,29 @@ def test_nothing_listens_beyond_this_machine():
 
 
 def test_cpu_count_honours_affinity_slurm_and_cgroups(monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda pid: set(range(12)), raising=False)
-    monkeypatch.setattr(parallel, "_cgroup_quota", lambda root: None)
+    monkeypatch.setattr(cpus.os, "sched_getaffinity", lambda pid: set(range(12)), raising=False)
+    monkeypatch.setattr(cpus, "cgroup_quota", lambda root: None)
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     assert cpu_count() == 12
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "5")
     assert cpu_count() == 5
-    monkeypatch.setattr(parallel, "_cgroup_quota", lambda root: 3)
+    monkeypatch.setattr(cpus, "cgroup_quota", lambda root: 3)
     assert cpu_count() == 3
 
 
 @pytest.mark.parametrize(("text", "want"), [("150000 100000", 2), ("max 100000", None), ("rubbish", None)])
 def test_cgroup_v2_quota(tmp_path: Path, text: str, want: int | None):
     (tmp_path / "cpu.max").write_text(text)
-    assert parallel._cgroup_quota(tmp_path) == want
+    assert cpus.cgroup_quota(tmp_path) == want
 
 
 def test_cgroup_v1_quota(tmp_path: Path):
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("400000\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert parallel._cgroup_quota(tmp_path) == 4
+    assert cpus.cgroup_quota(tmp_path) == 4
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    assert parallel._cgroup_quota(tmp_path) is None
+    assert cpus.cgroup_quota(tmp_path) is None
 
 
 class Handle:

@@ -1,0 +1,105 @@
+"""Dask clients: threads in this process, worker processes of this machine, or a running cluster."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wsipipe.errors import UsageError
+
+CONNECT_S = 20
+"""How long a scheduler may take to answer."""
+
+WORKERS_S = 60
+"""How long a cluster may be without any worker."""
+
+_NOWHERE = "127.0.0.1:0"
+"""Where those listen: on this machine only, at a free port."""
+
+_NO_SPILL = {
+    "distributed.worker.memory.target": False,  # what tasks hold cannot be spilled
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.scheduler.http.routes": [],  # Dask opens web servers that nobody asked for
+    "distributed.worker.http.routes": [],
+}
+
+
+def in_process(threads: int) -> Any:
+    """A client whose workers are threads of this process."""
+    import dask  # noqa: PLC0415 - half a second that commands without tiles should not wait for
+    from distributed import Client  # noqa: PLC0415
+
+    with dask.config.set(_NO_SPILL), _no_network_needed():
+        return Client(
+            processes=False,
+            n_workers=1,
+            threads_per_worker=threads,
+            dashboard_address=_NOWHERE,
+            worker_dashboard_address=_NOWHERE,
+            memory_limit=0,
+            set_as_default=False,
+        )
+
+
+def processes(count: int) -> Any:
+    """A client with `count` worker processes of one thread each; one that dies is started again.
+
+    A task whose process dies fails at once: who runs it again, and when, is decided by the caller.
+    """
+    import dask  # noqa: PLC0415
+    from distributed import Client, LocalCluster  # noqa: PLC0415
+
+    for name in ("distributed.scheduler", "distributed.nanny", "distributed.core", "distributed.worker"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a death is reported once, by the pipeline
+    with dask.config.set({**_NO_SPILL, "distributed.scheduler.allowed-failures": 0}), _no_network_needed():
+        cluster = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            memory_limit=0,
+        )
+        client = Client(cluster, set_as_default=False)
+    client.run(_die_first)
+    return client
+
+
+def cluster(address: str) -> Any:
+    """A client of a running scheduler.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be reached or has no workers.
+    """
+    from distributed import Client  # noqa: PLC0415
+
+    try:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        client.wait_for_workers(1, timeout=WORKERS_S)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UsageError(
+            f"no Dask workers to be had there ({error})",
+            "start `dask scheduler` and `dask worker ADDRESS`, or leave the option out",
+            f"--scheduler {address}",
+        ) from error
+    return client
+
+
+@contextlib.contextmanager
+def _no_network_needed() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # without any network Dask warns that it found no address for itself; on one machine it needs none
+        warnings.filterwarnings("ignore", "Couldn't detect a suitable IP", RuntimeWarning)
+        yield
+
+
+def _die_first() -> None:
+    """Ask the system to take this worker process, not the one that gathers the results, when memory runs out."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
