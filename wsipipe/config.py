@@ -68,6 +68,24 @@ class TissueConfig:
 
 
 @dataclass(frozen=True)
+class QualityConfig:
+    """What of the tissue is not fit to be analysed. It is always found and counted; the switches leave it out."""
+
+    leave_out_blurred: bool = True
+    """Leave out what is out of focus."""
+    leave_out_pen: bool = True
+    """Leave out what ink covers."""
+    leave_out_folds: bool = True
+    """Leave out where the tissue lies double."""
+    least_detail: float = _number(0.06, 0.0, 1.0)
+    """In focus, detail over 1 um has at least this share of the energy of detail over 3 um."""
+    least_coarse_detail: float = _number(0.125, 0.0, 1.0)
+    """The same of detail over 3 um against 8 um, which tells strong defocus where noise hides the former."""
+    flag_share: float = _number(0.1, 0.0, 1.0)
+    """A slide of whose tissue more than this share is found unfit is flagged."""
+
+
+@dataclass(frozen=True)
 class StainConfig:
     """Stain normalization and deconvolution."""
 
@@ -205,6 +223,7 @@ class Recipe:
     working: WorkingConfig = WorkingConfig()
     tiling: TilingConfig = TilingConfig()
     tissue: TissueConfig = TissueConfig()
+    quality: QualityConfig = QualityConfig()
     stain: StainConfig = StainConfig()
     nuclei: NucleiConfig = NucleiConfig()
     patches: PatchConfig = PatchConfig()
@@ -219,7 +238,7 @@ class Recipe:
     def segment_dict(self) -> dict[str, Any]:
         """What the cell store depends on: everything up to the patches but the tiling, which changes no result."""
         whole = self.to_dict()
-        return {stage: whole[stage] for stage in ("working", "tissue", "stain", "nuclei", "patches")}
+        return {stage: whole[stage] for stage in ("working", "tissue", "quality", "stain", "nuclei", "patches")}
 
 
 @dataclass(frozen=True)

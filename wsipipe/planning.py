@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from wsipipe.config import Recipe, Settings
 from wsipipe.errors import NoTissueError
+from wsipipe.image.focus import block_px, in_focus
 from wsipipe.image.nuclei import fit_threshold
 from wsipipe.image.patches import view_halo_px
+from wsipipe.image.quality import Unfit
 from wsipipe.image.stain import fit_stain
 from wsipipe.image.tiling import plan_tiles, spread_blocks, touches
 from wsipipe.image.tissue import Tissue, find_tissue
@@ -44,6 +46,7 @@ class SlidePlan:
     overview: NDArray[np.uint8]
     tissue: NDArray[np.bool_]
     overview_grid: Grid
+    unfit: Unfit
     warnings: tuple[str, ...]
 
     @property
@@ -70,24 +73,28 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
     overview, overview_grid = slide.overview(recipe.tissue.mpp)
     searched = _searchable(slide, overview_grid, settings)
     try:
-        tissue = find_tissue(overview, overview_grid.mpp, recipe.tissue, searched)
+        tissue = find_tissue(
+            overview, overview_grid.mpp, recipe.tissue, searched, keep_ink=not recipe.quality.leave_out_pen
+        )
         sampled_from = tissue.mask
     except NoTissueError as error:
         if given is None or not len(given):
             raise
         reason = f"{error.what}; the stain is fitted around the given nuclei"
-        tissue = Tissue(np.zeros_like(searched), (255.0, 255.0, 255.0), (reason,))
+        none = np.zeros_like(searched)
+        tissue = Tissue(none, none, (255.0, 255.0, 255.0), (reason,))
         sampled_from = _around(given, overview_grid)
     mask_px = overview_grid.downsample / grid.downsample
     boxes = spread_blocks(
         sampled_from, mask_px, grid.width_px, grid.height_px, SAMPLE_BLOCK_PX, recipe.stain.sample_blocks
     )
     read = [(box, slide.read(grid, box)) for box in boxes]
-    sampled = [(box, region.rgb) for box, region in read if not region.unreadable] or [(boxes[0], read[0][1].rgb)]
+    whole = [(box, region.rgb) for box, region in read if not region.unreadable] or [(boxes[0], read[0][1].rgb)]
+    sampled = [(box, rgb) for box, rgb in whole if in_focus(rgb, box, grid.mpp, recipe.quality)] or whole
     blocks = np.stack([rgb for _, rgb in sampled])
     profile = fit_stain(blocks, tissue.white, recipe.stain)
     profile = dataclasses.replace(profile, threshold=fit_threshold(blocks, grid.mpp, profile, recipe.nuclei))
-    halo = view_halo_px(grid.mpp, recipe.nuclei, recipe.patches)
+    halo = max(view_halo_px(grid.mpp, recipe.nuclei, recipe.patches), block_px(grid.mpp) - 1)
     tiles = plan_tiles(grid.width_px, grid.height_px, recipe.tiling.tile_px, halo)
     fallback = (f"stain: {profile.fallback}",) if profile.fallback else ()
     return SlidePlan(
@@ -98,6 +105,7 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
         overview=overview,
         tissue=tissue.mask,
         overview_grid=overview_grid,
+        unfit=Unfit(np.zeros_like(tissue.mask), tissue.ink, np.zeros_like(tissue.mask)),
         warnings=(*tissue.warnings, *fallback),
     )
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from wsipipe.config import Recipe, Settings, config_hash, differences
 from wsipipe.errors import OutputMismatchError, StoreError, UnreadableSlideError
 from wsipipe.given import deal_outlines, given_digest, outline_all, read_given
+from wsipipe.image.quality import blurred_mask, found_sentences, pack
 from wsipipe.image.tiling import inside
 from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
 from wsipipe.io.slide import BLOCK_PX, open_slide
 from wsipipe.io.spool import Spool
 from wsipipe.io.store import FORMAT_VERSION, ROWS_PER_SHARD, CellStore, write_store
-from wsipipe.parallel import Pool
+from wsipipe.parallel import Mapper
 from wsipipe.planning import SlidePlan, plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.records import Cells, Rings, SlideInfo
@@ -31,7 +32,7 @@ DETAILS = 2
 """Sampled blocks that the store keeps for the report."""
 
 
-def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Pool, report: Reporter) -> CellStore:
+def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter) -> CellStore:
     """Read, mask, normalize, deconvolve, threshold and split, store; or reuse what is already there.
 
     Raises
@@ -145,7 +146,7 @@ def _spool_plan(identity: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return {"identity": config_hash(identity), "tile_px": settings.recipe.tiling.tile_px}
 
 
-def _segment_tiles(plan: SlidePlan, spool: Spool, pool: Pool, report: Reporter, regions: Regions | None) -> None:
+def _segment_tiles(plan: SlidePlan, spool: Spool, pool: Mapper, report: Reporter, regions: Regions | None) -> None:
     """Find the nuclei of every tile that is not in the spool yet; those outside tissue and regions are left out."""
     mask_px = plan.overview_grid.downsample
 
@@ -159,7 +160,7 @@ def _segment_tiles(plan: SlidePlan, spool: Spool, pool: Pool, report: Reporter, 
 
 
 def _measure_tiles(
-    plan: SlidePlan, outlines: tuple[Rings, ...], spool: Spool, pool: Pool, report: Reporter
+    plan: SlidePlan, outlines: tuple[Rings, ...], spool: Spool, pool: Mapper, report: Reporter
 ) -> SlidePlan:
     """Measure all given nuclei, in the tiles that are not in the spool yet; returns the plan with the tiles done."""
     dealt = deal_outlines(outlines, plan)
@@ -187,6 +188,8 @@ def _collect(
         stage.advance(there)
         for index, result in results:
             facts = {"oversized": result.oversized, "unreadable": sorted(map(list, result.unreadable))}
+            if result.energies is not None:
+                facts["energies"] = pack(result.energies)
             spool.append(index, kept(result.cells), facts)
             stage.advance(1, f"{len(spool)} cells")
 
@@ -201,15 +204,22 @@ def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[s
             f"{share:.0%} of the tissue cannot be read, more than the recipe's {recipe.working.max_unreadable:.0%}",
             "copy or export the slide again, or raise working.max_unreadable",
         )
-    warnings = [*plan.task.info.warnings, *plan.warnings]
+    told = [*plan.task.info.warnings, *plan.warnings]
     if share > 0:
-        warnings.append(f"{share:.1%} of the tissue could not be read and holds no cells")
+        told.append(f"{share:.1%} of the tissue could not be read and holds no cells")
+    plan, unfit = _judged(plan, spool)
+    told += found_sentences(unfit, recipe.quality)
+    centres = spool.centres()
+    kept = np.ones(len(spool), bool)
+    if not identity["nuclei"]:  # no given nucleus is dropped
+        kept = inside(plan.tissue, centres[:, 0], centres[:, 1], plan.overview_grid.downsample)
     counts = {
-        "cells": len(spool),
+        "cells": int(kept.sum()),
         "tiles": len(plan.tiles),
         "oversized": sum(facts["oversized"] for facts in spool.tiles.values()),
         "unreadable_share": round(share, 6),
         "tissue_mm2": round(plan.tissue_mm2, 4),
+        "unfit": unfit,
     }
     down = plan.task.grid.downsample
     attributes = {
@@ -220,18 +230,30 @@ def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[s
         "recipe": recipe.to_dict(),
         "identity": identity,
         "counts": counts,
-        "warnings": warnings,
+        "warnings": told,
     }
-    details = _densest(plan, spool.centres())
+    details = _densest(plan, centres[kept])
     attributes["details_xy"] = [(plan.sampled[i].x * down, plan.sampled[i].y * down) for i in details]
     write_store(
         folder.store,
-        spool.sorted_chunks(ROWS_PER_SHARD),
-        len(spool),
+        spool.sorted_chunks(ROWS_PER_SHARD, kept),
+        counts["cells"],
         recipe.patches.size_px,
         {"overview": plan.overview, "tissue": plan.tissue, "details": plan.blocks[details]},
         attributes,
     )
+
+
+def _judged(plan: SlidePlan, spool: Spool) -> tuple[SlidePlan, dict[str, dict[str, float]]]:
+    """The plan without the tissue that is out of focus, where the recipe leaves it out; counts of all that is unfit."""
+    grid, config = plan.task.grid, plan.task.recipe.quality
+    done = [(tile.core, spool.tiles[tile.index].get("energies")) for tile in plan.tiles]
+    packed = [(core, text) for core, text in done if text is not None]
+    blurred = blurred_mask(packed, plan.tissue, plan.overview_grid, grid, config)
+    unfit = dataclasses.replace(plan.unfit, blurred=blurred)
+    counts = unfit.counts(plan.tissue, plan.overview_grid, grid)
+    tissue = plan.tissue & ~blurred if config.leave_out_blurred else plan.tissue
+    return dataclasses.replace(plan, tissue=tissue, unfit=unfit), counts
 
 
 def _densest(plan: SlidePlan, centres: NDArray[np.float64]) -> list[int]:

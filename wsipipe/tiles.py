@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.image.claims import Claims, find_claims
+from wsipipe.image.focus import block_energies
 from wsipipe.image.nuclei import find_nuclei
 from wsipipe.image.outlines import draw, view_of
 from wsipipe.image.patches import collect, collect_given, crop_px
@@ -30,6 +31,8 @@ class TileResult:
     cells: Cells
     oversized: int
     unreadable: frozenset[tuple[int, int]]
+    energies: NDArray[np.uint32] | None = None
+    """Detail of the blocks that the core touches (`image.focus`); none where the tile was not read whole."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def segment_tile(task: SlideTask, tile: Tile) -> TileResult:
     region = _read(task, tile.view)
     nuclei = find_nuclei(region.rgb, task.grid.mpp, task.profile, task.recipe.nuclei)
     found = collect(region.rgb, nuclei, tile, task.grid, task.profile, task.recipe.patches)
-    return TileResult(found.cells, found.oversized, region.unreadable)
+    energies = block_energies(region.rgb, tile.view, tile.core, task.grid.mpp)
+    return TileResult(found.cells, found.oversized, region.unreadable, energies)
 
 
 def claim_tile(task: SlideTask, item: PointsTile) -> Claims:

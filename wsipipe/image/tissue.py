@@ -37,6 +37,8 @@ class Tissue:
     ----------
     mask : bool, (h, w)
         True on tissue, on the pixels of the overview.
+    ink : bool, (h, w)
+        True on ink.
     white : tuple of 3 float
         RGB of clear glass; 255 each when nothing is clear.
     warnings : tuple of str
@@ -44,12 +46,18 @@ class Tissue:
     """
 
     mask: NDArray[np.bool_]
+    ink: NDArray[np.bool_]
     white: tuple[float, float, float]
     warnings: tuple[str, ...] = ()
 
 
 def find_tissue(
-    rgb: NDArray[np.uint8], mpp: float, config: TissueConfig, valid: NDArray[np.bool_] | None = None
+    rgb: NDArray[np.uint8],
+    mpp: float,
+    config: TissueConfig,
+    valid: NDArray[np.bool_] | None = None,
+    *,
+    keep_ink: bool = False,
 ) -> Tissue:
     """Find stained tissue on a low-resolution view of the whole slide.
 
@@ -62,6 +70,8 @@ def find_tissue(
     config : TissueConfig
     valid : bool, (h, w), optional
         Where to search; everywhere unless given.
+    keep_ink : bool
+        Take what is under ink for tissue where it is dark enough, instead of leaving it out.
 
     Returns
     -------
@@ -87,15 +97,16 @@ def find_tissue(
     score = density.mean(axis=2)
     if not is_grey:  # dirt and shadows have no colour of their own
         score = np.minimum(score, 2 * (density.max(axis=2) - density.min(axis=2)))
-    mask = (score > config.min_od) & searched & ~ink
-    mask = _tidy(mask, inside, mpp, config) & inside & ~border & ~ink
+    foreign = border if keep_ink else border | ink
+    mask = (score > config.min_od) & searched & ~foreign
+    mask = _tidy(mask, inside, mpp, config) & inside & ~foreign
     if not mask.any():
         raise NoTissueError(
             "nothing on the slide looks like stained tissue",
             "look at the slide; lower tissue.min_od if it is very pale",
         )
-    foreign = (ink | border).sum() / inside.sum()
-    return Tissue(mask, white, (f"ink or a dark border covers {foreign:.1%} and is left out",) if foreign else ())
+    share = border.sum() / inside.sum()
+    return Tissue(mask, ink, white, (f"a dark border covers {share:.1%} and is left out",) if share else ())
 
 
 def _dark_border(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_], smallest_px: float) -> NDArray[np.bool_]:

@@ -110,14 +110,22 @@ class Spool:
         rows = np.fromfile(self._files["cells"], _ROW)
         return np.column_stack([rows["x_px"], rows["y_px"]])
 
-    def sorted_chunks(self, rows_per_chunk: int) -> Iterator[Cells]:
-        """All cells in the order of `Cells.order`, in chunks; memory is bounded by the fixed rows and one chunk."""
+    def sorted_chunks(self, rows_per_chunk: int, kept: NDArray[np.bool_] | None = None) -> Iterator[Cells]:
+        """Cells in the order of `Cells.order`, in chunks; memory is bounded by the fixed rows and one chunk.
+
+        Parameters
+        ----------
+        rows_per_chunk : int
+        kept : bool, (n,), optional
+            Which to give, in the order they came; all unless given.
+        """
         self._files["cells"].seek(0)
         rows = np.fromfile(self._files["cells"], _ROW)
         left, top, right, bottom = rows["bbox_px"].T
         order = np.lexsort((bottom, right, top, left, rows["area_um2"], rows["x_px"], rows["y_px"]))
+        order = order if kept is None else order[kept[order]]
         starts = np.cumsum(rows["contour_length"]) - rows["contour_length"]
-        for begin in range(0, len(rows), rows_per_chunk):
+        for begin in range(0, len(order), rows_per_chunk):
             chosen = order[begin : begin + rows_per_chunk]
             chunk, first = rows[chosen], starts[chosen]
             columns = {name: np.ascontiguousarray(chunk[name]) for name in _ROW.names or () if name != "contour_length"}
