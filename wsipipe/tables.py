@@ -1,40 +1,28 @@
 """What people get to see of finished stores: tables, GeoJSON, reports, and one row per slide."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
 from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_row
-from wsipipe.config import Recipe, parse_recipe
 from wsipipe.errors import StoreError
 from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
 from wsipipe.export.masks import PNG_MAX_CELLS, PNG_MAX_SIDE_PX, label_image, write_mask_png
-from wsipipe.export.report.page import SlideReport, View, slide_page
-from wsipipe.export.report.pictures import draw_nuclei
-from wsipipe.export.rows import LabelledCells
+from wsipipe.export.report.page import slide_page
 from wsipipe.export.tables import cells_csv, proportions_csv
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
-from wsipipe.records import Box, Labels, Level, SlideInfo
-
-ROWS_AT_ONCE = 50_000
-"""Cells held in memory while tables are written."""
+from wsipipe.reporting import slide_report
+from wsipipe.stored import labelled_chunks, slide_info, stored_recipe
 
 EXPORTS = {"csv": "cells.csv", "geojson": "cells.geojson", "masks": "masks.png"}
 """File beside the store, of every form that `write_export` knows."""
-
-_VIEW_PX = 1200
-_DETAIL_ZOOM = 3
-_EXAMPLES = 24
-_UNLABELLED = (0, 160, 0)
 
 
 def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model: Model | None) -> None:
@@ -45,14 +33,22 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
     if folder.facts().get("tables") == shown and all(path.is_file() for path in folder.tables):
         return
     labels = store.labels(model.hash) if model else None
-    cells_csv(csv_path, _chunks(store, labels), [c.name for c in classes])
-    cells_geojson(geojson_path, _chunks(store, labels), slide_info(store), classes)
+    cells_csv(csv_path, labelled_chunks(store, labels), [c.name for c in classes])
+    cells_geojson(geojson_path, labelled_chunks(store, labels), slide_info(store), classes)
+    write_report(report_path, store, folder.facts(), model, classes)
     origin = str(model.facts.get("origin", "")) if model else ""
-    page = slide_page(_report(store, folder.facts(), labels, classes, origin))
-    with atomic_write(report_path) as file:
-        file.write(page)
     made_by = {"model": {"hash": model.hash, "origin": origin, "seed": model.facts.get("seed")}} if model else {}
     folder.note(state="labelled" if model else "segmented", **made_by, tables=shown)
+
+
+def write_report(
+    target: Path, store: CellStore, facts: dict[str, Any], model: Model | None, classes: Sequence[CellClass]
+) -> None:
+    """The page of a slide."""
+    labels = store.labels(model.hash) if model else None
+    page = slide_page(slide_report(store, facts, labels, model, classes))
+    with atomic_write(target) as file:
+        file.write(page)
 
 
 def write_export(kind: str, target: Path, store: CellStore, model: Model | None, classes: Sequence[CellClass]) -> None:
@@ -65,9 +61,9 @@ def write_export(kind: str, target: Path, store: CellStore, model: Model | None,
     """
     labels = store.labels(model.hash) if model else None
     if kind == "csv":
-        cells_csv(target, _chunks(store, labels), [c.name for c in classes])
+        cells_csv(target, labelled_chunks(store, labels), [c.name for c in classes])
     elif kind == "geojson":
-        cells_geojson(target, _chunks(store, labels), slide_info(store), classes)
+        cells_geojson(target, labelled_chunks(store, labels), slide_info(store), classes)
     else:
         info = slide_info(store)
         if len(store) > PNG_MAX_CELLS or max(info.width_px, info.height_px) > PNG_MAX_SIDE_PX:
@@ -76,7 +72,7 @@ def write_export(kind: str, target: Path, store: CellStore, model: Model | None,
                 "export geojson instead",
                 info.slide_id,
             )
-        cells = (chunk.cells for chunk in _chunks(store, labels))
+        cells = (chunk.cells for chunk in labelled_chunks(store, labels))
         write_mask_png(target, label_image(cells, info.width_px, info.height_px))
 
 
@@ -98,17 +94,8 @@ def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]
     return read_classes(out.classes, model.config.classes)
 
 
-def slide_info(store: CellStore) -> SlideInfo:
-    """The slide's facts, as the store keeps them."""
-    facts = dict(store.attributes["slide"])
-    facts["levels"] = tuple(Level(**level) for level in facts["levels"])
-    facts["bounds"] = Box(*facts["bounds"])
-    facts["warnings"] = tuple(facts["warnings"])
-    return SlideInfo(**facts)
-
-
 def _row(store: CellStore, model: Model | None) -> ProportionsRow:
-    recipe, counts = _recipe(store), store.attributes["counts"]
+    recipe, counts = stored_recipe(store), store.attributes["counts"]
     k = model.config.classes if model else recipe.gan.classes
     classes = store.labels(model.hash).classes if model else np.zeros(0, np.uint8)
     flags = (
@@ -123,77 +110,6 @@ def _row(store: CellStore, model: Model | None) -> ProportionsRow:
         recipe.proportions,
         flags,
     )
-
-
-def _chunks(store: CellStore, labels: Labels | None) -> Iterator[LabelledCells]:
-    for start, cells in store.chunks(ROWS_AT_ONCE, patches=False):
-        if labels is None:
-            yield LabelledCells(cells)
-        else:
-            rows = slice(start, start + len(cells))
-            yield LabelledCells(cells, labels.classes[rows], labels.confidence[rows])
-
-
-def _report(
-    store: CellStore, facts: dict[str, Any], labels: Labels | None, classes: Sequence[CellClass], origin: str
-) -> SlideReport:
-    info, counts, recipe = slide_info(store), store.attributes["counts"], _recipe(store)
-    made = [
-        ("Recipe", recipe.name),
-        ("Model", f"{labels.model_hash}, {origin}" if labels else "none"),
-        ("Stain", f"{store.attributes['stain']['method']}, threshold {store.attributes['stain']['threshold']:.2f} OD"),
-        ("Versions", ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())),
-        ("Time", ", ".join(f"{name.removesuffix('_s')} {s:g} s" for name, s in facts.get("timings", {}).items())),
-    ]
-    return SlideReport(
-        slide_id=info.slide_id,
-        n_cells=len(store),
-        tissue_mm2=counts["tissue_mm2"],
-        warnings=store.attributes["warnings"],
-        views=_views(store, labels, classes),
-        classes=classes,
-        counts=np.bincount(labels.classes, minlength=len(classes)).tolist() if labels else [],
-        examples=[_examples(store, labels, i) for i in range(len(classes))] if labels else [],
-        facts=[
-            ("Size", f"{info.width_px} x {info.height_px} px"),
-            ("Resolution", f"{info.mpp:.4g} um/px ({info.mpp_source})"),
-            ("Read by", f"{info.reader}, vendor {info.vendor}"),
-            ("Objects too large for a nucleus", f"{counts['oversized']} left out"),
-        ],
-        made=made,
-    )
-
-
-def _views(store: CellStore, labels: Labels | None, classes: Sequence[CellClass]) -> list[View]:
-    """The whole slide and, where the store keeps one, the densest sampled blocks, with the nuclei drawn in."""
-    overview, scale = np.asarray(store.array("overview")[:]), store.attributes["overview_downsample"]
-    shrink = max(overview.shape[:2]) / _VIEW_PX  # small slides are enlarged
-    size = (round(overview.shape[1] / shrink), round(overview.shape[0] / shrink))
-    picture = cv2.resize(overview, size, interpolation=cv2.INTER_AREA if shrink > 1 else cv2.INTER_CUBIC)
-    frames = [(picture, scale * shrink, (0.0, 0.0), "the whole slide, one mark per nucleus")]
-    downsample = store.attributes["grid"]["level_downsample"] * store.attributes["grid"]["scale"]
-    for block, (x, y) in zip(np.asarray(store.array("details")[:]), store.attributes["details_xy"], strict=True):
-        large = cv2.resize(block, None, fx=_DETAIL_ZOOM, fy=_DETAIL_ZOOM, interpolation=cv2.INTER_CUBIC)
-        caption = f"detail at x {x:.0f}, y {y:.0f} px, {block.shape[1] * store.attributes['grid']['mpp']:.0f} um wide"
-        frames.append((large, downsample / _DETAIL_ZOOM, (x, y), caption))
-    colors = [c.color for c in classes] or [_UNLABELLED]
-    pictures = [frame[0] for frame in frames]
-    for chunk in _chunks(store, labels):
-        for i, (_, down, origin, _) in enumerate(frames):
-            pictures[i] = draw_nuclei(pictures[i], chunk, colors, down, origin)
-    return [View(picture, frame[3]) for picture, frame in zip(pictures, frames, strict=True)]
-
-
-def _examples(store: CellStore, labels: Labels, index: int) -> NDArray[np.uint8]:
-    """The most confident cells of a class; uint8 (m, size, size, 3)."""
-    rows = np.flatnonzero(labels.classes == index)
-    best = rows[np.argsort(-labels.confidence[rows], kind="stable")[:_EXAMPLES]]
-    picked = [np.asarray(store.patches[int(row)]) for row in best]
-    return np.stack(picked) if picked else np.zeros((0, *store.patches.shape[1:]), np.uint8)
-
-
-def _recipe(store: CellStore) -> Recipe:
-    return parse_recipe(store.attributes["recipe"], "stored recipe")
 
 
 def _digest(classes: Sequence[CellClass]) -> str:

@@ -1,6 +1,5 @@
-"""The page itself: warnings first, then what was found, how it was made last. Every text is escaped."""
+"""The page of a slide: warnings first, then what was found, how it was made last. Every text is escaped."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,19 +7,83 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.export.classes import CellClass
-from wsipipe.export.report.pictures import montage, png_uri
+from wsipipe.export.report.charts import Measurement
+from wsipipe.export.report.markup import facts, text
+from wsipipe.export.report.sections import class_cards, densities, details, found, morphology, shares, slide_map
 from wsipipe.export.report.style import CSS
 
 NOTICE = "For research use only."
-CAUTION = "Classes are found without labels: look at the examples before you name them."
+CAUTION = "Classes are found without labels: look at the cells before you name them."
 
 
 @dataclass(frozen=True)
-class View:
-    """A picture of the slide: RGB, uint8 (height, width, 3), and the sentence under it."""
+class Area:
+    """A part of the slide that is outlined on the map: the tissue, or what quality control found.
+
+    Attributes
+    ----------
+    name : str
+        As a person reads it.
+    mask : bool, (h, w)
+        Size of the marks of the classes.
+    color : (int, int, int)
+        RGB.
+    """
+
+    name: str
+    mask: NDArray[np.bool_]
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """What is known of the cells of one class.
+
+    Attributes
+    ----------
+    cell_class : CellClass
+        Name and colour.
+    count : int
+        Its cells.
+    interval : (float, float) or None
+        Where the share lies with 95 % confidence; None when nobody has estimated it.
+    marks : bool, (h, w)
+        Its cells on the map of the whole slide.
+    density : float32, (h, w)
+        Cells per mm2, NaN outside tissue.
+    real, drawn : uint8, (m, size, size, 3)
+        Patches of its most certain cells, and patches that G draws for it; m may be 0.
+    """
+
+    cell_class: CellClass
+    count: int
+    interval: tuple[float, float] | None
+    marks: NDArray[np.bool_]
+    density: NDArray[np.float32]
+    real: NDArray[np.uint8]
+    drawn: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A field of view with the outlines of its nuclei.
+
+    Attributes
+    ----------
+    rgb : uint8, (h, w, 3)
+        The picture.
+    um_per_px : float
+        Its resolution.
+    caption : str
+        Where it lies.
+    rings : sequence of (int, float (n, 2))
+        Class index and outline of each nucleus, in pixels of the picture.
+    """
 
     rgb: NDArray[np.uint8]
+    um_per_px: float
     caption: str
+    rings: Sequence[tuple[int, NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +100,20 @@ class SlideReport:
         Area of the tissue searched.
     warnings : sequence of str
         What the user should know first, one sentence each.
-    views : sequence of View
-        Pictures of the slide with the nuclei drawn in: the whole slide, then details.
-    classes : sequence of CellClass
-        Name and colour of each class index; empty for a slide without labels.
-    counts : sequence of int
-        Cells of each class.
-    examples : sequence of uint8, (m, size, size, 3)
-        A few patches of each class, m may be 0.
+    thumbnail : uint8, (h, w, 3)
+        The whole slide, any size.
+    width_um : float
+        Width of the slide.
+    areas : sequence of Area
+        Outlined on the map.
+    classes : sequence of ClassReport
+        In the order of their index; all nuclei as one when `labelled` is false.
+    labelled : bool
+        Whether the cells have classes.
+    measurements : sequence of Measurement
+        Of the cells of each class.
+    details : sequence of Detail
+        Fields of view.
     facts : sequence of (str, str)
         The slide in words: size, resolution, scanner.
     made : sequence of (str, str)
@@ -55,36 +124,47 @@ class SlideReport:
     n_cells: int
     tissue_mm2: float
     warnings: Sequence[str]
-    views: Sequence[View]
-    classes: Sequence[CellClass]
-    counts: Sequence[int]
-    examples: Sequence[NDArray[np.uint8]]
+    thumbnail: NDArray[np.uint8]
+    width_um: float
+    areas: Sequence[Area]
+    classes: Sequence[ClassReport]
+    labelled: bool
+    measurements: Sequence[Measurement]
+    details: Sequence[Detail]
     facts: Sequence[tuple[str, str]]
     made: Sequence[tuple[str, str]]
 
     def __post_init__(self) -> None:
-        if not len(self.classes) == len(self.counts) == len(self.examples):
-            msg = "a report needs one count and one set of examples per class"
+        if any(len(measurement.boxes) != len(self.classes) for measurement in self.measurements):
+            msg = "a report needs one box per class in every measurement"
             raise ValueError(msg)
+
+    @property
+    def indices(self) -> list[str]:
+        """Number of each class as the page shows it; nothing where the cells have no classes."""
+        return [str(i) if self.labelled else "" for i in range(len(self.classes))]
 
 
 def slide_page(report: SlideReport) -> str:
-    """One HTML document that needs no other file and no network.
+    """One HTML document that needs no other file, no script and no network.
 
     Parameters
     ----------
     report : SlideReport
         What to show; every text in it is escaped.
     """
-    title = _text(report.slide_id)
+    title = text(report.slide_id)
     sections = [
         _warnings(report.warnings),
-        _summary(report),
-        *(_view(view, report.slide_id) for view in report.views),
-        _classes(report),
-        _examples(report),
-        _facts("The slide", report.facts),
-        _facts("How it was made", report.made),
+        found(report),
+        slide_map(report),
+        shares(report),
+        densities(report),
+        class_cards(report),
+        morphology(report),
+        details(report),
+        facts("The slide", report.facts),
+        facts("How it was made", report.made),
     ]
     body = "\n".join(section for section in sections if section)
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -96,7 +176,7 @@ def slide_page(report: SlideReport) -> str:
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{title}: cells</title>
-<style>{CSS}</style>
+<style>{CSS}{_toggles(report)}</style>
 </head>
 <body>
 <header><h1>{title}</h1><p class="notice">{NOTICE}</p></header>
@@ -109,90 +189,14 @@ def slide_page(report: SlideReport) -> str:
 """
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
-
-
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
-    items = "".join(f"<li>{_text(warning)}</li>" for warning in warnings)
+    items = "".join(f"<li>{text(warning)}</li>" for warning in warnings)
     return f'<section class="warnings" role="note"><h2>Warnings</h2><ul>{items}</ul></section>'
 
 
-def _summary(report: SlideReport) -> str:
-    density = f"{report.n_cells / report.tissue_mm2:,.0f}" if report.tissue_mm2 > 0 else "-"
-    numbers = (
-        (f"{report.n_cells:,}", "nuclei"),
-        (f"{report.tissue_mm2:,.2f} mm²", "tissue"),
-        (density, "nuclei per mm²"),
-    )
-    items = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for value, name in numbers)
-    missing = "" if report.n_cells else "<p>No nuclei were found on this slide.</p>"
-    return f'<section><h2>Found</h2><dl class="numbers">{items}</dl>{missing}</section>'
-
-
-def _view(view: View, slide_id: str) -> str:
-    height, width = view.rgb.shape[:2]
-    alt = f"{slide_id}: {view.caption}"
-    return (
-        f'<figure><img src="{png_uri(view.rgb)}" alt="{_text(alt)}" width="{width}" height="{height}">'
-        f"<figcaption>{_text(view.caption)}</figcaption></figure>"
-    )
-
-
-def _classes(report: SlideReport) -> str:
-    if not report.classes:
-        return "<section><h2>Classes</h2><p>The cells of this slide have no classes yet.</p></section>"
-    total = sum(report.counts)
-    rows = "".join(
-        _class_row(i, cell_class, count, count / total if total else 0.0)
-        for i, (cell_class, count) in enumerate(zip(report.classes, report.counts, strict=True))
-    )
-    head = '<tr><th scope="col">Class</th><th scope="col">Cells</th><th scope="col">Share</th><th></th></tr>'
-    return (
-        f'<section><h2>Classes</h2><table class="classes"><thead>{head}</thead><tbody>{rows}</tbody></table></section>'
-    )
-
-
-def _class_row(index: int, cell_class: CellClass, count: int, share: float) -> str:
-    """Name, count and share say what the bar says; its number tells it apart without its colour."""
-    return (
-        f'<tr><th scope="row">{_mark(index, cell_class)} {_text(cell_class.name)}</th>'
-        f'<td>{count:,}</td><td>{100 * share:.1f} %</td><td class="track" aria-hidden="true">'
-        f'<span class="bar" style="width:{100 * share:.2f}%;background:{cell_class.hex}"></span></td></tr>'
-    )
-
-
-def _mark(index: int, cell_class: CellClass) -> str:
-    """The class' colour with its number in it, dark on light colours and light on dark ones (WCAG 2 luminance)."""
-    channels = [c / 255 for c in cell_class.color]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    ink = "#000" if float(np.dot(linear, (0.2126, 0.7152, 0.0722))) > 0.18 else "#fff"
-    return f'<span class="mark" style="background:{cell_class.hex};color:{ink}">{index}</span>'
-
-
-def _examples(report: SlideReport) -> str:
-    rows = "".join(
-        _example_row(i, cell_class, patches)
-        for i, (cell_class, patches) in enumerate(zip(report.classes, report.examples, strict=True))
-        if len(patches)
-    )
-    return f"<section><h2>Examples</h2>{rows}</section>" if rows else ""
-
-
-def _example_row(index: int, cell_class: CellClass, patches: NDArray[np.uint8]) -> str:
-    strip = montage(patches)
-    height, width = strip.shape[:2]
-    alt = _text(f"{len(patches)} cells of class {cell_class.name}")
-    return (
-        f'<figure class="examples"><figcaption>{_mark(index, cell_class)} {_text(cell_class.name)}</figcaption>'
-        f'<img src="{png_uri(strip)}" alt="{alt}" width="{2 * width}" height="{2 * height}"></figure>'
-    )
-
-
-def _facts(title: str, facts: Sequence[tuple[str, str]]) -> str:
-    if not facts:
-        return ""
-    rows = "".join(f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>' for name, value in facts)
-    return f'<section><h2>{_text(title)}</h2><table class="facts"><tbody>{rows}</tbody></table></section>'
+def _toggles(report: SlideReport) -> str:
+    """Rules that hide a layer of the map whose box is not ticked: the page has no script."""
+    names = [f"a{i}" for i in range(len(report.areas))] + [f"k{i}" for i in range(len(report.classes))]
+    return "".join(f".map:has(#{name}:not(:checked)) .{name}{{visibility:hidden}}\n" for name in names)

@@ -1,6 +1,5 @@
 """Pictures of the report: nuclei drawn over a view of the slide, example cells side by side."""
 
-import base64
 from collections.abc import Sequence
 
 import cv2
@@ -91,9 +90,3 @@ def montage(patches: NDArray[np.uint8], gap_px: int = 2) -> Picture:
     """Patches, (n, size, size, 3) with n at least 1, in one row on white, RGB."""
     spaced = np.pad(patches, ((0, 0), (0, 0), (0, gap_px), (0, 0)), constant_values=255)
     return np.asarray(np.concatenate(list(spaced), axis=1)[:, : -gap_px or None])
-
-
-def png_uri(rgb: Picture) -> str:
-    """The picture as a `data:image/png;base64,...` address."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

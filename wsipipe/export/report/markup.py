@@ -1,0 +1,52 @@
+"""Small pieces of HTML that every part of the page uses. All text goes through `text`."""
+
+import html
+from collections.abc import Iterable, Sequence
+
+from wsipipe.export.classes import CellClass
+
+
+def text(value: object) -> str:
+    """The value as text that can stand in HTML, in an attribute too."""
+    return html.escape(str(value), quote=True)
+
+
+def mark(index: str, cell_class: CellClass) -> str:
+    """The class' colour with its number in it, so that classes are told apart without colour."""
+    ink = ink_on(cell_class.color)
+    return f'<span class="mark" style="background:{cell_class.hex};color:{ink}">{text(index)}</span>'
+
+
+def ink_on(color: tuple[int, int, int]) -> str:
+    """Black or white, whichever contrasts more with a colour (relative luminance, WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in color)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000" if luminance > 0.179 else "#fff"
+
+
+def section(title: str, body: str, note: str = "", kind: str = "") -> str:
+    """A titled part of the page; nothing when it has no body."""
+    if not body:
+        return ""
+    under = f'<p class="note">{text(note)}</p>' if note else ""
+    return f"<section{_class(kind)}><h2>{text(title)}</h2>{under}{body}</section>"
+
+
+def facts(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
+    body = "".join(f'<tr><th scope="row">{text(name)}</th><td>{text(value)}</td></tr>' for name, value in rows)
+    return section(title, f'<table class="facts"><tbody>{body}</tbody></table>' if body else "")
+
+
+def table_head(names: Iterable[str]) -> str:
+    """The head of a table."""
+    return "<thead><tr>" + "".join(f'<th scope="col">{text(name)}</th>' for name in names) + "</tr></thead>"
+
+
+def image(uri: str, alt: str, width: int, height: int, kind: str = "") -> str:
+    """A picture; an empty `alt` says that it only repeats what is said elsewhere."""
+    return f'<img{_class(kind)} src="{uri}" alt="{text(alt)}" width="{width}" height="{height}">'
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""

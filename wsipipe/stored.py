@@ -1,0 +1,35 @@
+"""Finished stores as the records that other stages take."""
+
+from collections.abc import Iterator
+
+from wsipipe.config import Recipe, parse_recipe
+from wsipipe.export.rows import LabelledCells
+from wsipipe.io.store import CellStore
+from wsipipe.records import Box, Labels, Level, SlideInfo
+
+ROWS_AT_ONCE = 50_000
+"""Cells held in memory at once."""
+
+
+def slide_info(store: CellStore) -> SlideInfo:
+    """The slide's facts, as the store keeps them."""
+    facts = dict(store.attributes["slide"])
+    facts["levels"] = tuple(Level(**level) for level in facts["levels"])
+    facts["bounds"] = Box(*facts["bounds"])
+    facts["warnings"] = tuple(facts["warnings"])
+    return SlideInfo(**facts)
+
+
+def labelled_chunks(store: CellStore, labels: Labels | None) -> Iterator[LabelledCells]:
+    """All cells of a store with their classes, ROWS_AT_ONCE at a time, without patches."""
+    for start, cells in store.chunks(ROWS_AT_ONCE, patches=False):
+        if labels is None:
+            yield LabelledCells(cells)
+        else:
+            rows = slice(start, start + len(cells))
+            yield LabelledCells(cells, labels.classes[rows], labels.confidence[rows])
+
+
+def stored_recipe(store: CellStore) -> Recipe:
+    """The recipe that the store was made with."""
+    return parse_recipe(store.attributes["recipe"], "stored recipe")
