@@ -249,6 +249,8 @@ class Settings:
     recipe: Recipe = Recipe()
     mpp: float | None = None
     """True microns per pixel of level 0, over the metadata."""
+    mpp_source: str = "--mpp"
+    """Where `mpp` comes from: "--mpp" or "cohort table"."""
     regions: Path | None = None
     """GeoJSON with the polygons to stay inside of."""
     nuclei: Path | None = None

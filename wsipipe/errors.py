@@ -66,6 +66,10 @@ class NoTissueError(SlideError):
     """Nothing on the slide looks like stained tissue."""
 
 
+class WorkerDiedError(SlideError):
+    """A worker process died of this slide: its reader crashed, or memory ran out."""
+
+
 class StoreError(WsipipeError):
     """A cell store is missing, unfinished, damaged, or of an unknown format version."""
 

@@ -43,7 +43,7 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Map
         If the folder was made with another recipe.
     """
     begun = time.monotonic()
-    with open_slide(path, slide_id=folder.slide_id, mpp=settings.mpp) as slide:
+    with open_slide(path, slide_id=folder.slide_id, mpp=settings.mpp, mpp_source=settings.mpp_source) as slide:
         identity = identify(path, slide.info, settings)
         if is_finished(folder, identity):
             report.say(f"{folder.slide_id}: cells are there already")

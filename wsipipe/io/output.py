@@ -1,17 +1,20 @@
 """The output folder of the contract: where every file lies, what a slide is called, and who failed."""
 
+import contextlib
 import csv
+import fcntl
 import hashlib
 import json
+import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsipipe.atomic import atomic_write
 from wsipipe.csvtext import csv_field, csv_text
-from wsipipe.errors import UsageError, WsipipeError
+from wsipipe.errors import StoreError, UsageError, WsipipeError
 
 _FAILURE_COLUMNS = ("slide_id", "path", "reason", "remedy")
 
@@ -36,6 +39,11 @@ class SlideFolder:
     def spool(self) -> Path:
         """Finished tiles of a slide that is not finished."""
         return self.path / ".segment"
+
+    @property
+    def log(self) -> Path:
+        """What a batch said while it worked on the slide."""
+        return self.path / "log.txt"
 
     @property
     def tables(self) -> tuple[Path, Path, Path]:
@@ -89,6 +97,44 @@ class OutputFolder:
     def classes(self) -> Path:
         """Names and colours of the classes."""
         return self.path / "classes.toml"
+
+    @property
+    def cohort(self) -> Path:
+        """What the cohort's table says of each slide: label and patient, for `wsipipe classify`."""
+        return self.path / "cohort.csv"
+
+    @property
+    def report(self) -> Path:
+        """The cohort page."""
+        return self.path / "report.html"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[str]:
+        """Be the only batch on this folder; gives a token that can be read back with `token`.
+
+        Raises
+        ------
+        StoreError
+            If another process is; the system drops the lock of a process that died.
+        """
+        with (self.path / ".lock").open("a+", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreError(
+                    "another batch is working on this folder", "wait for it to end, or name another", self.path.name
+                ) from error
+            file.truncate(0)
+            file.write(secrets.token_hex(8))
+            file.flush()
+            yield self.token()
+
+    def token(self) -> str:
+        """What the batch at work here wrote into its lock; "" when the folder is not the one or cannot be seen."""
+        try:
+            return (self.path / ".lock").read_text("ascii")
+        except OSError:
+            return ""
 
     def make(self) -> None:
         """Make the folder.

@@ -1,8 +1,8 @@
 """Tiles over threads, slides over processes, both over a cluster: the only Dask."""
 
 from wsipipe.parallel.cpus import cpu_count
-from wsipipe.parallel.fleet import Died, Fleet
+from wsipipe.parallel.fleet import Fleet
 from wsipipe.parallel.handles import PerThread
 from wsipipe.parallel.pool import Mapper, Pool, pool_in_task
 
-__all__ = ["Died", "Fleet", "Mapper", "PerThread", "Pool", "cpu_count", "pool_in_task"]
+__all__ = ["Fleet", "Mapper", "PerThread", "Pool", "cpu_count", "pool_in_task"]

@@ -4,26 +4,19 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from wsipipe.errors import UsageError
+from wsipipe.errors import UsageError, WorkerDiedError
 from wsipipe.parallel import clients
 from wsipipe.parallel.cpus import cpu_count
+from wsipipe.parallel.pool import DIED
 
 _TICK_S = 1.0
 """How often progress is reported while nothing ends."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Died:
-    """In place of a result: the process died of this item, though nothing else ran beside it."""
-
-    times: int
 
 
 class Fleet:
@@ -66,13 +59,14 @@ class Fleet:
         function: Callable[..., Result],
         shared: object,
         items: Iterable[Item],
-        tick: Callable[[int], None] = lambda running: None,
-    ) -> Iterator[tuple[Item, Result | Died]]:
-        """Yield (item, function(shared, item, share)) as they end; no more run or wait than there are workers.
+        tick: Callable[[int], None],
+    ) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
+        """Yield (item, function(shared, item, share)) as they end; no more are on their way than there are workers.
 
         `share` is the number of workers that the item may keep busy with tiles of its own: more than one when fewer
         items are left than workers. An item whose process dies is set aside; when all others are done, such items run
-        once more, one at a time and in one process, so that the one that kills its process is known and alone fails.
+        once more, one at a time and each in one process, so that the one that kills its process is known: it gets a
+        `WorkerDiedError` in place of a result.
 
         Parameters
         ----------
@@ -89,13 +83,12 @@ class Fleet:
         suspects: list[Item] = []
         waiting = deque(items)
         for item, result in self._rush(client, function, shared, waiting, tick):
-            if isinstance(result, Died):
+            if isinstance(result, WorkerDiedError):
                 suspects.append(item)
             else:
                 yield item, result
         for suspect in suspects:
-            for item, result in self._rush(client, function, shared, deque([suspect]), tick, share=1):
-                yield item, Died(2) if isinstance(result, Died) else result
+            yield from self._rush(client, function, shared, deque([suspect]), tick, share=1)
 
     def everywhere(self, function: Callable[..., Result], *arguments: object) -> dict[str, Result]:
         """The result of `function(*arguments)` on one worker of every host, by the worker's address."""
@@ -112,7 +105,7 @@ class Fleet:
         waiting: "deque[Item]",
         tick: Callable[[int], None],
         share: int | None = None,
-    ) -> Iterator[tuple[Item, Result | Died]]:
+    ) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
         from distributed import KilledWorker  # noqa: PLC0415
 
         ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -132,9 +125,9 @@ class Fleet:
                     continue
                 item = running.pop(future)
                 try:
-                    result: Result | Died = future.result()
-                except KilledWorker:
-                    result = Died(1)
+                    result: Result | WorkerDiedError = future.result()
+                except (KilledWorker, WorkerDiedError):
+                    result = WorkerDiedError(*DIED)
                 yield item, result
         finally:
             for future in running:
@@ -143,7 +136,7 @@ class Fleet:
     def _slots(self, client: Any) -> int:
         """Threads of all workers; waits for one while there is none."""
         deadline = time.monotonic() + clients.WORKERS_S
-        while not (slots := sum(client.nthreads().values())):
+        while not (slots := int(sum(client.nthreads().values()))):
             if time.monotonic() > deadline:
                 raise UsageError(
                     f"no worker for {clients.WORKERS_S} s",

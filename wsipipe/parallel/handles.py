@@ -50,12 +50,16 @@ class PerThread:
         for thread in set(self._open) - self._busy:
             self._close(thread)
 
+    def close_mine(self) -> None:
+        """Close what this thread left open."""
+        if threading.get_ident() in self._open:
+            self._close(threading.get_ident())
+
     @classmethod
     def close_own(cls) -> None:
         """Close what this thread left open, of every kind."""
         for kept in cls._all:
-            if threading.get_ident() in kept._open:
-                kept._close(threading.get_ident())
+            kept.close_mine()
 
     @classmethod
     def close_all(cls) -> None:

@@ -6,9 +6,16 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from wsipipe.errors import WorkerDiedError
 from wsipipe.parallel.clients import cluster, in_process
 from wsipipe.parallel.cpus import cpu_count
 from wsipipe.parallel.handles import PerThread
+
+DIED = (
+    "the process that worked on it died: its reader crashed, or memory ran out",
+    "see what `wsipipe info` says of the file; use fewer --workers or a smaller tiling.tile_px to save memory",
+)
+"""What happened, and what to do about it."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -142,6 +149,11 @@ def _ordered(
 
 def _take(window: "deque[tuple[Item, Any]]") -> tuple[Item, Any]:
     item, future = window.popleft()
-    result = future.result()
+    from distributed import KilledWorker  # noqa: PLC0415
+
+    try:
+        result = future.result()
+    except KilledWorker as error:
+        raise WorkerDiedError(*DIED) from error
     future.release()
     return item, result

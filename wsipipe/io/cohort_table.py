@@ -1,0 +1,221 @@
+"""A cohort as the user gives it, a folder or a CSV: which files, their names, and what is said of them."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wsipipe.errors import SlideError, UnreadableSlideError, UsageError
+from wsipipe.io.readers import SUFFIXES
+from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
+
+SLIDE_COLUMNS = ("path", "wsi", "filename", "slide", "slide_id")
+"""The first of these that is present says where a slide lies."""
+
+_ALIASES = {"wsi_mpp": "mpp", "wsi_magnification": "magnification", "case_id": "patient"}
+_KEPT = ("mpp", "magnification", "label", "patient", "slide_id")
+_RESERVED = {"proportions.csv", "failures.csv", "cohort.csv", "model.safetensors", "classes.toml", "report.html"}
+_LONGEST_ID = 200
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One slide of a cohort.
+
+    Attributes
+    ----------
+    path : Path
+        Its file, whether or not it is there.
+    given : str
+        How the user wrote it.
+    slide_id : str
+        The name that the table gives it; "" for the file's stem.
+    mpp : float or None
+        Microns per pixel that the table states, if need be through the magnification.
+    label, patient : str
+        As the table states them.
+    fault : SlideError or None
+        Why it cannot be done.
+    """
+
+    path: Path
+    given: str
+    slide_id: str = ""
+    mpp: float | None = None
+    label: str = ""
+    patient: str = ""
+    fault: SlideError | None = None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """All slides, each file once, and a sentence on every repetition that was left out."""
+
+    entries: tuple[Entry, ...]
+    repeated: tuple[str, ...]
+
+
+def read_cohort(source: Path, out: Path) -> Cohort:
+    """The slides of a folder (recursive, by known suffixes) or of a CSV.
+
+    Parameters
+    ----------
+    source : Path
+        Folder or CSV.
+    out : Path
+        The output folder, whose pictures are no slides.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder or file, or nothing in it that could be a slide.
+    """
+    if source.is_dir():
+        entries = [Entry(path, str(path)) for path in _slides_in(source, out)]
+        if not entries:
+            known = " ".join(sorted(SUFFIXES))
+            raise UsageError("holds no slide", f"known suffixes are {known}", str(source))
+        return _each_once(entries)
+    if not source.is_file():
+        raise UsageError("no such folder or file", "name a folder of slides or a CSV", str(source))
+    return _each_once(list(_rows(source)))
+
+
+def _slides_in(folder: Path, out: Path) -> list[Path]:
+    """Files with known suffixes, by path; hidden ones, parts of other slides and the output are left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file() or path.is_relative_to(out):
+            continue
+        found.append(path)
+    hamamatsu = {path.parent for path in found if path.suffix.lower() in {".vms", ".vmu"}}
+    return [path for path in found if not (path.parent in hamamatsu and path.suffix.lower() in {".jpg", ".jpeg"})]
+
+
+def _rows(table: Path) -> Iterator[Entry]:
+    """One entry a row of the CSV.
+
+    Raises
+    ------
+    UsageError
+        If it is no table, or has none of the columns that locate a slide.
+    """
+    header, lines = _parse(table)
+    where = next((name for name in SLIDE_COLUMNS if name in header), None)
+    if where is None:
+        raise UsageError(
+            f"has none of the columns {', '.join(SLIDE_COLUMNS)}", "add one that says where each slide lies", str(table)
+        )
+    for number, row in lines:
+        values = {name: row[i].strip() for name, i in header.items() if i < len(row)}
+        yield _entry(table, number, values, where)
+
+
+def _parse(table: Path) -> tuple[dict[str, int], list[tuple[int, list[str]]]]:
+    """Column of each known name, and (line number, fields) of every row that is not blank."""
+    try:
+        text = table.read_text("utf-8-sig")  # spreadsheets write a byte order mark
+    except UnicodeDecodeError as error:
+        raise UsageError(f"is not UTF-8 text ({error.reason})", "save it as CSV in UTF-8", str(table)) from error
+    first = text.partition("\n")[0]
+    delimiter = next((c for c in (",", ";", "\t") if c in first), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+    except csv.Error as error:
+        raise UsageError(f"is no CSV ({error})", "correct the file", str(table)) from error
+    if len(lines) < 2:
+        raise UsageError("has no rows", "give a header line and one line a slide", str(table))
+    header: dict[str, int] = {}
+    for i, name in enumerate(lines[0][1]):
+        plain = name.strip().lower()
+        header.setdefault(_ALIASES.get(plain, plain), i)
+    return header, lines[1:]
+
+
+def _entry(table: Path, number: int, values: Mapping[str, str], where: str) -> Entry:
+    given = values.get(where, "")
+    said = {name: values.get(name, "") for name in _KEPT}
+    slide_id = said["slide_id"] if where != "slide_id" else ""
+    entry = Entry(table.parent / given, given, slide_id, None, said["label"], said["patient"])
+    try:
+        _check_name(slide_id)
+        mpp = _mpp(said["mpp"], said["magnification"], f"line {number} of {table.name}")
+        return replace(entry, path=_locate(table, number, given), mpp=mpp)
+    except SlideError as error:
+        return replace(entry, slide_id=slide_id if _is_name(slide_id) else "", fault=error)
+
+
+def _locate(table: Path, line: int, given: str) -> Path:
+    """The file, with or without its extension, relative to the folder of the table."""
+    if not given:
+        raise SlideError(f"line {line} of {table.name} names no slide", "fill in where it lies")
+    path = table.parent / given
+    if path.is_file():
+        return path
+    near = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    same = [other for other in near if other.name == f"{path.name}{other.suffix}" and other.suffix.lower() in SUFFIXES]
+    if not same:
+        raise UnreadableSlideError("no such file", "correct the table, or put the file there")
+    if len(same) > 1:
+        names = ", ".join(other.name for other in same)
+        raise UnreadableSlideError(f"{len(same)} files could be meant ({names})", "write its extension in the table")
+    return same[0]
+
+
+def _mpp(mpp: str, magnification: str, line: str) -> float | None:
+    """Microns per pixel of a row: stated, else what scanners have at the stated magnification."""
+    stated = _number(mpp, "mpp", line)
+    if stated is None:
+        stated = likely_mpp(_number(magnification.lower().rstrip("x "), "magnification", line))
+        if stated is None and magnification.strip():
+            raise SlideError(f"{line} states a magnification of {magnification}", "correct it, or leave it empty")
+    if stated is not None and not plausible_mpp(stated):
+        raise SlideError(
+            f"{line} states {stated:g} um/px", f"it must be between {MPP_MIN:g} and {MPP_MAX:g}, or left empty"
+        )
+    return stated
+
+
+def _number(text: str, column: str, line: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise SlideError(f"{column} in {line} is not a number: {text}", "correct it, or leave it empty") from None
+
+
+def _check_name(slide_id: str) -> None:
+    if slide_id and not _is_name(slide_id):
+        raise SlideError(
+            f"slide_id {slide_id} cannot be the name of a folder",
+            f"use up to {_LONGEST_ID} characters without slashes, not beginning with a dot",
+        )
+
+
+def _is_name(slide_id: str) -> bool:
+    bad = slide_id.startswith(".") or slide_id in _RESERVED or any(c in "/\\" or ord(c) < 32 for c in slide_id)
+    return not bad and 0 < len(slide_id.encode()) <= _LONGEST_ID
+
+
+def _each_once(entries: Iterable[Entry]) -> Cohort:
+    """Leave out rows that say the same again; of rows that say different things of one file none can be done."""
+    by_file: dict[object, list[Entry]] = {}
+    for entry in entries:
+        key = entry if entry.fault else entry.path.resolve()
+        by_file.setdefault(key, []).append(entry)
+    kept, repeated = [], []
+    for same in by_file.values():
+        first = same[0]
+        if len(same) > 1:
+            if any(replace(other, given=first.given, path=first.path) != first for other in same):
+                fault = SlideError(f"is listed {len(same)} times, differently", "keep one line of the table for it")
+                first = replace(first, fault=fault)
+            else:
+                repeated.append(f"{first.given}: listed {len(same)} times; it is done once")
+        kept.append(first)
+    return Cohort(tuple(kept), tuple(repeated))
