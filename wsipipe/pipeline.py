@@ -4,11 +4,13 @@ The functions without an underscore are the commands. They return the exit code 
 slides failed and the rest is complete; a wrong call raises.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import Settings
 from wsipipe.errors import StoreError, UsageError
+from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.gan.checkpoint import Model, load, save
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
@@ -21,6 +23,7 @@ from wsipipe.labelling import (
     model_at_hand,
     train_model,
 )
+from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_all
 from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_tables
@@ -72,6 +75,65 @@ def proportions(settings: Settings, report: Reporter) -> int:
     return _label_all(out, model, settings, report)
 
 
+def name_classes(
+    out_path: Path, names: Mapping[int, str], colors: Mapping[int, str], report: Reporter
+) -> tuple[CellClass, ...]:
+    """Name and colour classes of an output, and bring every table that shows them up to date.
+
+    Parameters
+    ----------
+    out_path : Path
+        The output folder.
+    names, colors : mapping of int to str
+        New name, and new colour as `#RRGGBB`, of a class index; what is not mentioned stays.
+    report : Reporter
+
+    Returns
+    -------
+    tuple of CellClass
+        All classes as they are now.
+
+    Raises
+    ------
+    UsageError
+        If a name or colour is not allowed (nothing is changed then), or the output has no model.
+    """
+    out = OutputFolder(out_path)
+    model = _model_of(out)
+    classes = renamed(class_names(out, model), names, colors)
+    write_classes(out.classes, classes)
+    _label_all(out, model, Settings(out=out_path), report)
+    return classes
+
+
+def class_list(out_path: Path) -> tuple[CellClass, ...]:
+    """Names and colours of the classes of an output.
+
+    Raises
+    ------
+    UsageError
+        If the output has no model.
+    """
+    out = OutputFolder(out_path)
+    return class_names(out, _model_of(out))
+
+
+def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassProfile, ...]]:
+    """Names and colours of the classes of an output, and what their cells have in common over all its slides.
+
+    Raises
+    ------
+    UsageError
+        If the output has no model.
+    StoreError
+        If a slide is not labelled.
+    """
+    out = OutputFolder(out_path)
+    model = _model_of(out)
+    stores = [store for _, store in _stores(out)]
+    return class_names(out, model), class_profiles(stores, model.hash, model.config.classes)
+
+
 def export(out_path: Path, kind: str, folder: Path | None, report: Reporter) -> int:
     """Write the cells of every slide of an output in another form, beside its store or in one folder."""
     out = OutputFolder(out_path)
@@ -85,6 +147,19 @@ def export(out_path: Path, kind: str, folder: Path | None, report: Reporter) -> 
         write_export(kind, target, store, model, class_names(out, model))
         report.say(f"{slide.slide_id}: {target.name}")
     return 0
+
+
+def _model_of(out: OutputFolder) -> Model:
+    """The model behind the labels of an output.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if not out.model.is_file():
+        raise UsageError("holds no labels", "run `wsipipe label` first", out.path.name)
+    return load(out.model)
 
 
 def _label_all(out: OutputFolder, model: Model | None, settings: Settings, report: Reporter) -> int:

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import UsageError
-from wsipipe.export.classes import PALETTE, CellClass, default_classes, read_classes, write_classes
+from wsipipe.export.classes import (
+    PALETTE,
+    CellClass,
+    class_index,
+    default_classes,
+    read_classes,
+    renamed,
+    write_classes,
+)
 
 
 def test_defaults_are_named_by_index_in_different_colours() -> None:
@@ -70,3 +78,39 @@ def test_names_that_are_not_allowed_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'a\"' may hold only"):
         write_classes(tmp_path / "classes.toml", [CellClass('a"', (0, 0, 0)), CellClass("b", (0, 0, 0))])
     assert not list(tmp_path.iterdir())
+
+
+def test_some_classes_are_renamed_and_the_others_stay() -> None:
+    before = default_classes(3)
+    after = renamed(before, {2: "lymphocyte", 0: "c2"}, {1: "#0a0B0c"})
+    assert after == (
+        CellClass("c2", before[0].color),
+        CellClass("c1", (10, 11, 12)),
+        CellClass("lymphocyte", before[2].color),
+    )
+    assert renamed(before, {0: "c1", 1: "c0"})[1].name == "c0", "names may change places"
+    assert renamed(before, {}) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "colors", "fault"),
+    [
+        ({3: "x"}, {-1: "#000000"}, "there is no class -1; there is no class 3"),
+        ({0: "a b"}, {}, "'a b' may hold only"),
+        ({0: "c1"}, {}, "'c1' is used twice"),
+        ({0: ""}, {}, "'' may hold only"),
+        ({0: "cells"}, {}, "'cells' cannot name a class: proportions.csv has a column n_cells"),
+        ({}, {1: "blue"}, "color of class 1 must be like"),
+        ({0: "a\nb"}, {}, "may hold only"),
+    ],
+)
+def test_names_and_colours_that_cannot_be(names: dict[int, str], colors: dict[int, str], fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        renamed(default_classes(3), names, colors)
+
+
+def test_a_class_is_found_by_its_name_before_its_number() -> None:
+    classes = renamed(default_classes(3), {0: "c1", 1: "tumour"})
+    assert [class_index(classes, name) for name in ("c1", "tumour", "c0", "c2")] == [0, 1, 0, 2]
+    with pytest.raises(UsageError, match="no class 'stroma': the classes are c1, tumour, c2"):
+        class_index(classes, "stroma")

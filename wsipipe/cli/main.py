@@ -10,7 +10,19 @@ import click
 from wsipipe import __version__
 from wsipipe.errors import WsipipeError
 
-COMMANDS = ("run", "segment", "train", "label", "proportions", "evaluate", "export", "info", "doctor", "demo")
+COMMANDS = (
+    "run",
+    "segment",
+    "train",
+    "label",
+    "proportions",
+    "classes",
+    "evaluate",
+    "export",
+    "info",
+    "doctor",
+    "demo",
+)
 
 
 class LazyGroup(click.Group):

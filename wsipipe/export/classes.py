@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,13 @@ protanopia and deuteranopia (simulated after Machado, Oliveira and Fernandes, IE
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 
+RESERVED = ("cells",)
+"""Names that no class can have: proportions.csv has a column n_cells already."""
+
 _HEAD = """\
 # Names and colours of the cell classes, in the order of their index (the commonest in training first).
-# Rename them here (letters, digits, _ and -; each name once), then run `wsipipe proportions` on this folder.
+# Rename them here (letters, digits, _ and -; each name once), then run `wsipipe proportions` on this folder, or say
+# `wsipipe classes OUT --name c0=NAME`.
 """
 
 
@@ -53,6 +57,52 @@ class CellClass:
 def default_classes(k: int) -> tuple[CellClass, ...]:
     """Classes c0 to c(k-1) in the colours of PALETTE, k at most 64."""
     return tuple(CellClass(f"c{i}", _rgb(PALETTE[i])) for i in range(k))
+
+
+def renamed(
+    classes: Sequence[CellClass], names: Mapping[int, str], colors: Mapping[int, str] | None = None
+) -> tuple[CellClass, ...]:
+    """The classes with other names and colours; those that are not mentioned stay as they are.
+
+    Parameters
+    ----------
+    classes : sequence of CellClass
+    names : mapping of int to str
+        New name of a class index.
+    colors : mapping of int to str, optional
+        New colour of a class index, as `#RRGGBB`.
+
+    Raises
+    ------
+    UsageError
+        Naming every fault: no such class, a name or colour not allowed, a name used twice.
+    """
+    colors = colors or {}
+    faults = [f"there is no class {i}" for i in sorted({*names, *colors}) if not 0 <= i < len(classes)]
+    faults += [_color_fault(i, color) for i, color in colors.items() if not _COLOR.fullmatch(color)]
+    all_names = [names.get(i, c.name) for i, c in enumerate(classes)]
+    faults += _name_faults(all_names)
+    if faults:
+        raise UsageError("; ".join(faults), "choose other names or colours")
+    all_colors = [_rgb(colors[i][1:]) if i in colors else c.color for i, c in enumerate(classes)]
+    return tuple(map(CellClass, all_names, all_colors))
+
+
+def class_index(classes: Sequence[CellClass], name: str) -> int:
+    """Index of the class of that name, or of its number (`c2`) when no class is called so.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    names = [c.name for c in classes]
+    if name in names:
+        return names.index(name)
+    numbers = [c.name for c in default_classes(len(classes))]
+    if name in numbers:
+        return numbers.index(name)
+    raise UsageError(f"no class {name!r}", f"the classes are {', '.join(names)}")
 
 
 def write_classes(path: Path, classes: Sequence[CellClass]) -> None:
@@ -103,12 +153,19 @@ def _table_faults(index: int, table: Any) -> list[str]:
     faults = [f"class {index} has an unknown key {key}" for key in table if key not in ("name", "color")]
     color = table.get("color", "#000000")
     if not isinstance(color, str) or not _COLOR.fullmatch(color):
-        faults.append(f'the color of class {index} must be like "#E69F00", not {color!r}')
+        faults.append(_color_fault(index, color))
     return faults
+
+
+def _color_fault(index: int, color: object) -> str:
+    return f'the color of class {index} must be like "#E69F00", not {color!r}'
 
 
 def _name_faults(names: Sequence[str]) -> list[str]:
     faults = [f"{name!r} may hold only letters, digits, _ and -" for name in names if not _NAME.fullmatch(name)]
+    faults += [
+        f"{name!r} cannot name a class: proportions.csv has a column n_{name}" for name in RESERVED if name in names
+    ]
     return faults + [f"{name!r} is used twice" for name in sorted({n for n in names if names.count(n) > 1})]
 
 

@@ -1,0 +1,98 @@
+"""`wsipipe classes` and `wsipipe evaluate classes`, as a user types them, on one toy run."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.synth import tiny_slide, write_tiny_slide
+from wsipipe.cli.main import main
+
+
+def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return int(stopped.value.code or 0), out, err
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classes")
+    slide = write_tiny_slide(folder, "tiny.tiff")
+    arguments = ["run", slide, "-o", folder / "out", "--recipe", "toy", "-k", "3", "--workers", "1", "--train"]
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    assert not stopped.value.code
+    return folder / "out"
+
+
+def test_classes_are_listed_named_and_named_again(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, table, _ = wsipipe(capsys, "classes", out)
+    assert code == 0
+    assert table.split()[:5] == ["index", "name", "color", "cells", "share"]
+    before = json.loads(wsipipe(capsys, "classes", out, "--json")[1])
+    assert [row["name"] for row in before] == ["c0", "c1", "c2"]
+    assert sum(row["share"] for row in before) == pytest.approx(1)
+    cells = (out / "tiny" / "cells.csv").read_text()
+    code, _, err = wsipipe(
+        capsys, "classes", out, "--name", "c0=lymphocyte", "--name", "c2=tumour", "--color", "c0=#123456"
+    )
+    assert code == 0, err
+    assert (out / "tiny" / "cells.csv").read_text() == cells.replace(",c0,", ",lymphocyte,").replace(",c2,", ",tumour,")
+    header = (out / "proportions.csv").read_text().splitlines()[0].split(",")
+    assert {"n_lymphocyte", "p_tumour", "n_c1"} <= set(header)
+    assert "n_c0" not in header
+    for name in ("cells.geojson", "report.html"):
+        assert "lymphocyte" in (out / "tiny" / name).read_text(), name
+    assert "#123456" in (out / "classes.toml").read_text()
+    code, _, err = wsipipe(capsys, "classes", out, "--name", "lymphocyte=c0", "--name", "tumour=c2")
+    assert code == 0, err
+    assert (out / "tiny" / "cells.csv").read_text() == cells
+    after = json.loads(wsipipe(capsys, "classes", out, "--json")[1])
+    assert [row["cells"] for row in after] == [row["cells"] for row in before]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--name", "c9=x"], "no class 'c9'"),
+        (["--name", "c1"], "has no ="),
+        (["--name", "c1=a", "--name", "c1=b"], "given twice"),
+        (["--name", "c1=c2"], "'c2' is used twice"),
+        (["--color", "c1=red"], "must be like"),
+    ],
+)
+def test_wrong_names_change_nothing(
+    out: Path, arguments: list[str], fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.read_bytes() for p in (out / "classes.toml", out / "proportions.csv", out / "tiny" / "cells.csv")}
+    code, _, err = wsipipe(capsys, "classes", out, *arguments)
+    assert code == 2
+    assert fault in err
+    assert before == {p: p.read_bytes() for p in before}
+
+
+def test_an_output_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = wsipipe(capsys, "classes", tmp_path)
+    assert code == 2
+    assert "holds no labels" in err
+
+
+def test_evaluate_classes_shows_the_baselines(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = tiny_slide()
+    with (tmp_path / "tiny.csv").open("w", newline="") as file:
+        rows = zip(truth.x_px, truth.y_px, truth.kind, strict=True)
+        csv.writer(file).writerows([("x", "y", "class"), *((x, y, f"kind{c}") for x, y, c in rows)])
+    code, table, err = wsipipe(capsys, "evaluate", "classes", out, "--truth", tmp_path)
+    assert code == 0, err
+    assert [line.split()[-1] for line in table.splitlines() if line.endswith(("model", "stain", "pixels"))] == [
+        "model", "stain", "stain", "pixels",
+    ]  # fmt: skip
+    code, text, _ = wsipipe(capsys, "evaluate", "classes", out, "--truth", tmp_path, "--json")
+    found = json.loads(text)
+    assert found["n"] == found["matched"] > 20
+    assert all(scores["n"] == found["n"] for scores in found["baselines"].values())
+    assert found["baselines"]["k-means on shape and stain"]["ami"] > 0.1
