@@ -15,7 +15,7 @@ from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import label as classify
 from wsipipe.gan.train import estimate_seconds
 from wsipipe.gan.train import train as fit
-from wsipipe.io.output import OutputFolder, SlideFolder
+from wsipipe.io.output import OutputFolder, SlideFolder, slide_digest
 from wsipipe.io.store import CellStore
 from wsipipe.parallel import cpu_count
 from wsipipe.progress import Reporter
@@ -138,7 +138,9 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
             stage.advance(step - seen, " ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
             seen = step
 
-        return fit(patches, config, seed=settings.seed, device=device, patch_mpp=patch_mpp, progress=progress)
+        model = fit(patches, config, seed=settings.seed, device=device, patch_mpp=patch_mpp, progress=progress)
+    trained_on = sorted(slide_digest(store.slide_id) for store in stores if len(store))
+    return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
 
 
 def draw_patches(stores: Sequence[CellStore], count: int, seed: int) -> tuple[NDArray[np.uint8], float]:

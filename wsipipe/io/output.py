@@ -192,6 +192,11 @@ def path_hash(path: Path) -> str:
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
 
 
+def slide_digest(slide_id: str) -> str:
+    """Hash by which a model remembers the slides it was trained on, so that it does not carry their names."""
+    return hashlib.sha256(f"slide {slide_id}".encode()).hexdigest()[:16]
+
+
 def record_failures(out: OutputFolder, failed: Mapping[str, tuple[Path, WsipipeError]], done: Iterable[str]) -> None:
     """Bring failures.csv up to date: rows of slides that are done now go, new failures come; no rows, no file."""
     rows: dict[str, tuple[str, ...]] = {}
