@@ -43,7 +43,7 @@ def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) ->
     done = []
     with Pool(settings.workers, settings.scheduler) as pool:
         for slide_id, path in names.items():
-            failure = _segment_one(path, out.slide(slide_id), settings, pool, report)
+            failure = segment_one(path, out.slide(slide_id), settings, pool, report)
             if failure is None:
                 done.append(out.slide(slide_id))
             else:
@@ -54,7 +54,7 @@ def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) ->
     return done, 1 if failed else 0
 
 
-def _segment_one(
+def segment_one(
     path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter
 ) -> SlideError | None:
     """Segment one slide; its error when it fails, which is noted in its run.json."""

@@ -146,7 +146,7 @@ def _entry(table: Path, number: int, values: Mapping[str, str], where: str) -> E
         mpp = _mpp(said["mpp"], said["magnification"], f"line {number} of {table.name}")
         return replace(entry, path=_locate(table, number, given), mpp=mpp)
     except SlideError as error:
-        return replace(entry, slide_id=slide_id if _is_name(slide_id) else "", fault=error)
+        return replace(entry, slide_id=slide_id if is_name(slide_id) else "", fault=error)
 
 
 def _locate(table: Path, line: int, given: str) -> Path:
@@ -190,14 +190,15 @@ def _number(text: str, column: str, line: str) -> float | None:
 
 
 def _check_name(slide_id: str) -> None:
-    if slide_id and not _is_name(slide_id):
+    if slide_id and not is_name(slide_id):
         raise SlideError(
             f"slide_id {slide_id} cannot be the name of a folder",
             f"use up to {_LONGEST_ID} characters without slashes, not beginning with a dot",
         )
 
 
-def _is_name(slide_id: str) -> bool:
+def is_name(slide_id: str) -> bool:
+    """Whether a slide may be called so: the name is a folder beside wsipipe's own files."""
     bad = slide_id.startswith(".") or slide_id in _RESERVED or any(c in "/\\" or ord(c) < 32 for c in slide_id)
     return not bad and 0 < len(slide_id.encode()) <= _LONGEST_ID
 

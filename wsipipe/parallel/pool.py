@@ -24,6 +24,11 @@ Result = TypeVar("Result")
 class Mapper(Protocol):
     """Whatever spreads tiles: a `Pool`, or what a slide's worker has in its place."""
 
+    @property
+    def threads(self) -> int:
+        """Threads of this very process that may be kept busy."""
+        ...
+
     def ordered_map(
         self, function: Callable[..., Result], shared: object, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
@@ -51,6 +56,11 @@ class Pool:
         self._scheduler = scheduler
         self._workers = workers or cpu_count()
         self._client: Any = None
+
+    @property
+    def threads(self) -> int:
+        """Threads of this very process that may be kept busy."""
+        return self._workers
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +92,8 @@ class Pool:
 class Serial:
     """Tiles one after another in the thread that asks for them: what a slide's worker process does."""
 
+    threads = 1
+
     def ordered_map(
         self, function: Callable[..., Result], shared: object, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
@@ -92,6 +104,8 @@ class Serial:
 
 class Spread:
     """Tiles of a slide from inside its own Dask task to all workers of that cluster."""
+
+    threads = 1
 
     def __init__(self, client: Any, share: int) -> None:
         self._client = client

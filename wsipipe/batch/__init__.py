@@ -1,0 +1,1 @@
+"""A cohort: every slide in a worker process of its own, the cohort's table and page."""

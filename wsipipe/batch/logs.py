@@ -1,0 +1,80 @@
+"""A log per slide: what a run would print, with the time of day."""
+
+import contextlib
+import faulthandler
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import psutil
+
+from wsipipe.io.output import SlideFolder
+from wsipipe.progress import Stage
+from wsipipe.units import clock
+
+
+class SlideLog:
+    """Writes what a slide's work has to tell to its `log.txt`."""
+
+    def __init__(self, folder: SlideFolder) -> None:
+        self._folder = folder
+
+    def say(self, text: str) -> None:
+        """Add a line."""
+        self._folder.path.mkdir(parents=True, exist_ok=True)  # a slide that is done again loses its folder
+        with self._folder.log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {text}\n")
+
+    def warn(self, text: str) -> None:
+        """Add a line that stands out."""
+        self.say(f"warning: {text}")
+
+    def fail(self, text: str) -> None:
+        """Add the slide's error."""
+        self.say(f"error: {text}")
+
+    @contextmanager
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Stage]:
+        """Add a line when the stage ends, well or not."""
+        counted = _Counted()
+        begun = time.monotonic()
+        try:
+            yield counted
+        finally:
+            note = f", {counted.note}" if counted.note else ""
+            self.say(f"{name}: {counted.done} of {total} {unit} in {clock(time.monotonic() - begun)}{note}")
+
+
+class _Counted:
+    def __init__(self) -> None:
+        self.done = 0
+        self.note = ""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        self.note = note or self.note
+
+
+@contextmanager
+def logged(folder: SlideFolder) -> Iterator[SlideLog]:
+    """A slide's log; if the process crashes meanwhile, it says where (Python's fault handler).
+
+    The last line is the time that the work took, the memory that the process holds and its open files.
+    """
+    log = SlideLog(folder)
+    process = psutil.Process()
+    log.say(f"process {process.pid}")
+    begun = time.monotonic()
+    with folder.log.open("a", encoding="utf-8") as crash:
+        faulthandler.enable(crash)
+        try:
+            yield log
+        finally:
+            faulthandler.disable()
+            files = ""
+            with contextlib.suppress(AttributeError):  # not on Windows
+                files = f", {process.num_fds()} open files"
+            log.say(
+                f"{time.monotonic() - begun:.2f} s; the process holds {process.memory_info().rss >> 20} MB{files}"
+            )

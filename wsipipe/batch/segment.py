@@ -1,0 +1,103 @@
+"""Segment the slides of a cohort, each in a worker process. Knows no networks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wsipipe.batch.check import CohortSlide, Failures
+from wsipipe.batch.logs import SlideLog, logged
+from wsipipe.batch.tally import tallied
+from wsipipe.config import Settings
+from wsipipe.errors import SlideError, WorkerDiedError, WsipipeError
+from wsipipe.io.output import OutputFolder, SlideFolder
+from wsipipe.io.store import CellStore
+from wsipipe.parallel import Fleet, pool_in_task
+from wsipipe.progress import Reporter
+from wsipipe.slides import segment_one
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every slide's task is told: all paths absolute, and the token of the batch in OUT's lock."""
+
+    settings: Settings
+    token: str
+
+    def out(self) -> OutputFolder:
+        """The output folder.
+
+        Raises
+        ------
+        SlideError
+            If this host does not see the one that the batch works on.
+        """
+        out = OutputFolder(self.settings.out)
+        if out.token() != self.token:
+            raise SlideError(
+                "its worker does not see the output folder, or another batch took it over",
+                "name a folder that all hosts share, then run the same command again",
+            )
+        return out
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a slide's task gives back: its cells, or its error."""
+
+    cells: int
+    failure: SlideError | None
+
+
+def segment_cohort(
+    slides: Sequence[CohortSlide],
+    work: Work,
+    fleet: Fleet,
+    report: Reporter,
+    failed: Callable[[Failures], None],
+) -> list[SlideFolder]:
+    """Segment every slide; `failed` is told of each failure as it happens. Returns the finished ones, by slide_id."""
+    done = []
+    with tallied("segment", len(slides), report) as tally:
+        for slide, outcome in fleet.each(segment_task, work, slides, tally.tick):
+            failure = outcome if isinstance(outcome, WorkerDiedError) else outcome.failure
+            if failure is None:
+                done.append(SlideFolder(work.settings.out / slide.slide_id))
+            else:
+                _record(work, slide, failure)
+                report.fail(str(failure.of(slide.slide_id)))
+                failed({slide.slide_id: (Path(slide.given), failure)})
+            cells = outcome.cells if isinstance(outcome, Outcome) else 0
+            tally.ended(failed=failure is not None, cells=cells)
+    return sorted(done, key=lambda folder: folder.slide_id)
+
+
+def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
+    """Segment one slide, in a worker process that may keep `share` workers busy."""
+    settings = slide.settings(work.settings)
+    try:
+        folder = work.out().slide(slide.slide_id)
+        if settings.overwrite:
+            folder.clear()  # before its log begins
+        with logged(folder) as log, pool_in_task(share) as pool:
+            failure = segment_one(slide.path, folder, replace(settings, overwrite=False), pool, log)
+            if failure is not None:
+                log.fail(str(failure))
+    except WsipipeError as error:
+        failure = as_slide_error(error)
+    if isinstance(failure, WorkerDiedError):
+        raise failure  # one of its tiles took a worker with it: the fleet tries the slide alone
+    return Outcome(len(CellStore(folder.store)) if failure is None else 0, failure)
+
+
+def as_slide_error(error: WsipipeError) -> SlideError:
+    """In a batch, whatever stops a slide is this slide's failure."""
+    return error if isinstance(error, SlideError) else SlideError(error.what, error.remedy, error.subject)
+
+
+def _record(work: Work, slide: CohortSlide, failure: SlideError) -> None:
+    """A process that died could not say so itself."""
+    if isinstance(failure, WorkerDiedError):
+        folder = OutputFolder(work.settings.out).slide(slide.slide_id)
+        SlideLog(folder).fail(str(failure))
+        if folder.facts():
+            folder.note(state="failed", error=str(failure))

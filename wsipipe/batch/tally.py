@@ -1,0 +1,38 @@
+"""How far a cohort is: slides done, failed and running, cells so far."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wsipipe.progress import Reporter, Stage
+
+
+@dataclass
+class Tally:
+    """Counts what comes back from the workers, for one stage of the cohort."""
+
+    stage: Stage
+    failed: int = 0
+    running: int = 0
+    cells: int = 0
+
+    def ended(self, *, failed: bool, cells: int = 0) -> None:
+        """One more slide came back."""
+        self.failed += failed
+        self.cells += cells
+        self.stage.advance(1, self._note())
+
+    def tick(self, running: int) -> None:
+        """So many slides are being worked on."""
+        self.running = running
+        self.stage.advance(0, self._note())
+
+    def _note(self) -> str:
+        return f"{self.failed} failed, {self.running} running, {self.cells:,} cells"
+
+
+@contextmanager
+def tallied(name: str, total: int, report: Reporter) -> Iterator[Tally]:
+    """A stage over the slides of a cohort."""
+    with report.stage(name, total, "slides") as stage:
+        yield Tally(stage)
