@@ -21,7 +21,7 @@ from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
 from wsipipe.io.slide import BLOCK_PX, open_slide
 from wsipipe.io.spool import Spool
-from wsipipe.io.store import FORMAT_VERSION, ROWS_PER_SHARD, CellStore, write_store
+from wsipipe.io.store import FORMAT_VERSION, CellStore, write_store
 from wsipipe.parallel import Mapper
 from wsipipe.planning import SlidePlan, plan_slide
 from wsipipe.progress import Reporter
@@ -75,7 +75,7 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Map
         else:
             plan = _measure_tiles(plan, outline_all(given, plan, pool, report), spool, pool, report)
         tiled = time.monotonic()
-        _finish(plan, spool, folder, identity, settings.recipe)
+        _finish(plan, spool, folder, identity, settings.recipe, pool.threads)
         spool.remove()
     timings = {"plan_s": planned - begun, "tiles_s": tiled - planned, "store_s": time.monotonic() - tiled}
     store = CellStore(folder.store)
@@ -194,7 +194,9 @@ def _collect(
             stage.advance(1, f"{len(spool)} cells")
 
 
-def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[str, Any], recipe: Recipe) -> None:
+def _finish(
+    plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[str, Any], recipe: Recipe, threads: int
+) -> None:
     """Check what could not be read, then write the store."""
     unreadable = {tuple(block) for facts in spool.tiles.values() for block in facts["unreadable"]}
     share = _unreadable_share(plan, unreadable)
@@ -236,11 +238,11 @@ def _finish(plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[s
     attributes["details_xy"] = [(plan.sampled[i].x * down, plan.sampled[i].y * down) for i in details]
     write_store(
         folder.store,
-        spool.sorted_chunks(ROWS_PER_SHARD, kept),
-        counts["cells"],
+        spool.rows(kept),
         recipe.patches.size_px,
         {"overview": plan.overview, "tissue": plan.tissue, "details": plan.blocks[details]},
         attributes,
+        threads,
     )
 
 

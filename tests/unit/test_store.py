@@ -4,13 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsipipe.errors import StoreError
 from wsipipe.io import store as store_module
-from wsipipe.io.spool import Spool
-from wsipipe.io.store import CellStore, write_store
-from wsipipe.records import Cells, Labels
+from wsipipe.io.spool import Spool, SpooledRows
+from wsipipe.io.store import CellStore, HeldRows, write_store
+from wsipipe.records import Cells, Labels, row_order
 
 PATCH = 8
 SLIDE = {"slide": {"slide_id": "s"}}
@@ -41,14 +43,25 @@ def read_all(store: CellStore, rows: int = 7) -> Cells:
     return Cells.concatenate([cells for _, cells in store.chunks(rows)])
 
 
+def gathered(rows: SpooledRows, step: int) -> Cells:
+    """All that the spool gives, read in steps that have nothing to do with where cells begin."""
+    lengths = {"contour_offset": len(rows) + 1, "contour_xy": rows.n_vertices}
+    fields = {}
+    for f in dataclasses.fields(Cells):
+        n = lengths.get(f.name, len(rows))
+        fields[f.name] = np.concatenate([rows.read(f.name, i, min(i + step, n)) for i in range(0, n, step)])
+    return Cells(**fields)
+
+
 @pytest.mark.parametrize("shard", [16, 64])
-def test_store_round_trip_over_several_shards(tmp_path, monkeypatch, shard):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_store_round_trip_over_several_shards(tmp_path, monkeypatch, shard, threads):
     monkeypatch.setattr(store_module, "ROWS_PER_SHARD", shard)
     monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 8)
     monkeypatch.setattr(store_module, "_SCALARS_PER_SHARD", 32)
     cells = ordered(make_cells(50))
-    chunks = [cells.take(np.arange(i, min(i + shard, 50))) for i in range(0, 50, shard)]
-    write_store(tmp_path / "cells.zarr", chunks, 50, PATCH, {"tissue": np.eye(3, dtype=bool)}, SLIDE)
+    images = {"tissue": np.eye(3, dtype=bool)}
+    write_store(tmp_path / "cells.zarr", HeldRows(cells), PATCH, images, SLIDE, threads)
     store = CellStore(tmp_path / "cells.zarr")
     assert len(store) == 50
     assert_same(read_all(store), cells)
@@ -57,7 +70,7 @@ def test_store_round_trip_over_several_shards(tmp_path, monkeypatch, shard):
 
 
 def test_a_store_without_cells_is_a_store(tmp_path):
-    write_store(tmp_path / "cells.zarr", [], 0, PATCH, {}, SLIDE)
+    write_store(tmp_path / "cells.zarr", HeldRows(Cells.empty(PATCH)), PATCH, {}, SLIDE)
     store = CellStore(tmp_path / "cells.zarr")
     assert len(store) == 0
     assert len(store.rows(0, 0)) == 0
@@ -66,29 +79,44 @@ def test_a_store_without_cells_is_a_store(tmp_path):
     assert len(store.labels("abc").classes) == 0
 
 
-def test_a_million_cells_are_tens_of_files(tmp_path):
-    rows = 2 * store_module.ROWS_PER_SHARD
-    group = store_module.zarr.create_group(tmp_path / "g")
+def test_a_million_cells_are_a_hundred_files(tmp_path):
+    shards = {"patches": store_module.ROWS_PER_SHARD, "contour_xy": store_module._SCALARS_PER_SHARD}
+    write_store(tmp_path / "cells.zarr", HeldRows(make_cells(3)), PATCH, {}, SLIDE)
+    store = CellStore(tmp_path / "cells.zarr")
+    files = 0
     for f in dataclasses.fields(Cells):
-        array = store_module._make(group, f, rows, 4)
-        if f.name == "patches":
-            array[:] = np.zeros((rows, 4, 4, 3), np.uint8) + 1
-            shards = [p for p in (tmp_path / "g" / "patches").rglob("*") if p.is_file() and p.name != "zarr.json"]
-            assert len(shards) == 2
+        assert store.array(f.name).shards[0] == shards.get(f.name, store_module._SCALARS_PER_SHARD)
+        entries = 40_000_000 if f.name == "contour_xy" else 1_000_000
+        files += -(-entries // store.array(f.name).shards[0])
+    assert files < 130
+
+
+def test_the_bytes_of_a_store_are_the_same_for_any_number_of_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "ROWS_PER_SHARD", 64)
+    monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 16)
+    cells = ordered(make_cells(500))
+    for threads in (1, 2, 7):
+        write_store(tmp_path / str(threads), HeldRows(cells), PATCH, {"tissue": np.eye(9)}, SLIDE, threads)
+    one = {p.relative_to(tmp_path / "1"): p.read_bytes() for p in (tmp_path / "1").rglob("*") if p.is_file()}
+    for threads in (2, 7):
+        root = tmp_path / str(threads)
+        assert one == {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def test_unfinished_and_foreign_stores_are_refused(tmp_path):
     with pytest.raises(StoreError, match="wsipipe segment"):
         CellStore(tmp_path / "nothing.zarr")
 
-    def broken():
-        yield make_cells(3)
-        raise RuntimeError
+    class Broken(HeldRows):
+        def read(self, name, start, stop):
+            if name == "area_um2":
+                raise RuntimeError
+            return super().read(name, start, stop)
 
     with pytest.raises(RuntimeError):
-        write_store(tmp_path / "cells.zarr", broken(), 9, PATCH, {}, SLIDE)
+        write_store(tmp_path / "cells.zarr", Broken(make_cells(9)), PATCH, {}, SLIDE)
     assert not (tmp_path / "cells.zarr").exists()
-    write_store(tmp_path / "cells.zarr", [make_cells(3)], 3, PATCH, {}, SLIDE)
+    write_store(tmp_path / "cells.zarr", HeldRows(make_cells(3)), PATCH, {}, SLIDE)
     meta = tmp_path / "cells.zarr" / "zarr.json"
     document = json.loads(meta.read_text())
     document["attributes"]["format_version"] = 99
@@ -98,7 +126,7 @@ def test_unfinished_and_foreign_stores_are_refused(tmp_path):
 
 
 def test_damaged_chunk_is_never_read_as_good(tmp_path):
-    write_store(tmp_path / "cells.zarr", [ordered(make_cells(20))], 20, PATCH, {}, SLIDE)
+    write_store(tmp_path / "cells.zarr", HeldRows(ordered(make_cells(20))), PATCH, {}, SLIDE)
     shard = next(p for p in (tmp_path / "cells.zarr" / "patches" / "c").rglob("*") if p.is_file())
     data = bytearray(shard.read_bytes())
     data[40] ^= 0xFF
@@ -108,7 +136,7 @@ def test_damaged_chunk_is_never_read_as_good(tmp_path):
 
 
 def test_labels_lie_beside_the_cells(tmp_path):
-    write_store(tmp_path / "cells.zarr", [ordered(make_cells(20))], 20, PATCH, {}, SLIDE)
+    write_store(tmp_path / "cells.zarr", HeldRows(ordered(make_cells(20))), PATCH, {}, SLIDE)
     store = CellStore(tmp_path / "cells.zarr")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}
     for model in ("aaaa", "bbbb"):
@@ -124,10 +152,10 @@ def test_labels_lie_beside_the_cells(tmp_path):
 
 
 def test_sample_is_without_replacement_and_repeatable(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 4)
+    monkeypatch.setattr(store_module, "_SAMPLED_ROWS", 4)
     cells = make_cells(40)
     cells.patches[:] = np.arange(40, dtype=np.uint8)[:, None, None, None]
-    write_store(tmp_path / "cells.zarr", [cells], 40, PATCH, {}, SLIDE)
+    write_store(tmp_path / "cells.zarr", HeldRows(cells), PATCH, {}, SLIDE)
     store = CellStore(tmp_path / "cells.zarr")
     drawn = store.sample_patches(15, np.random.default_rng(1))[:, 0, 0, 0]
     assert len(np.unique(drawn)) == 15
@@ -141,7 +169,9 @@ def test_spool_sorts_and_survives_a_kill_at_any_byte(tmp_path):
         for i, part in enumerate(parts):
             spool.append(i, part, {"oversized": i})
         want = ordered(Cells.concatenate(parts))
-        assert_same(Cells.concatenate(list(spool.sorted_chunks(4))), want)
+        assert_same(gathered(spool.rows(), 4), want)
+        kept = np.arange(15) % 3 > 0
+        assert_same(gathered(spool.rows(kept), 4), ordered(Cells.concatenate(parts).take(kept)))
     rng = np.random.default_rng(3)
     for name in ("cells.bin", "patches.bin", "contours.bin", "journal.jsonl"):
         size = (tmp_path / "full" / name).stat().st_size
@@ -154,7 +184,7 @@ def test_spool_sorts_and_survives_a_kill_at_any_byte(tmp_path):
                     if i not in spool.tiles:
                         spool.append(i, part, {"oversized": i})
                 assert spool.tiles == {i: {"oversized": i} for i in range(4)}
-                assert_same(Cells.concatenate(list(spool.sorted_chunks(100))), want)
+                assert_same(gathered(spool.rows(), 100), want)
 
 
 def test_spool_with_another_plan_starts_again_and_is_locked(tmp_path):
@@ -167,3 +197,21 @@ def test_spool_with_another_plan_starts_again_and_is_locked(tmp_path):
         assert len(spool) == 0
         spool.remove()
     assert not (tmp_path / "p").exists()
+
+
+def test_rows_cut_short_on_disk_are_refused(tmp_path):
+    with Spool(tmp_path / "p", {}, PATCH) as spool:
+        spool.append(0, make_cells(5), {})
+        (tmp_path / "p" / "patches.bin").write_bytes(b"x" * 100)
+        with pytest.raises(StoreError, match="cut short"):
+            spool.rows().read("patches", 0, 5)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 4), max_size=20))
+def test_rows_are_ordered_by_y_then_x_then_what_tells_ties_apart(keys):
+    y, x, area, left = (np.array([k[i] for k in keys], np.float64) for i in range(4))
+    box = np.zeros((len(keys), 4), np.int32)
+    box[:, 0] = left
+    order = row_order(x, y, area.astype(np.float32), box)
+    assert [keys[i] for i in order] == sorted(keys)
+    assert sorted(order) == list(range(len(keys)))

@@ -7,9 +7,9 @@ bytes and says where they end and what their checksum is. Whatever follows the l
 import dataclasses
 import fcntl
 import json
+import os
 import shutil
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
 from wsipipe.errors import StoreError
-from wsipipe.records import Cells
+from wsipipe.records import Cells, row_order
 
 _RAGGED = ("patches", "contour_offset", "contour_xy")
 _ROW = np.dtype(
@@ -93,7 +93,7 @@ class Spool:
         parts = {"cells": rows, "patches": cells.patches, "contours": cells.contour_xy}
         checksum = 0
         for name, array in parts.items():
-            data = np.ascontiguousarray(array).tobytes()
+            data = np.ascontiguousarray(array).data
             checksum = zlib.crc32(data, checksum)
             self._files[name].write(data)
             self._files[name].flush()
@@ -110,52 +110,23 @@ class Spool:
         rows = np.fromfile(self._files["cells"], _ROW)
         return np.column_stack([rows["x_px"], rows["y_px"]])
 
-    def sorted_chunks(self, rows_per_chunk: int, kept: NDArray[np.bool_] | None = None) -> Iterator[Cells]:
-        """Cells in the order of `Cells.order`, in chunks; memory is bounded by the fixed rows and one chunk.
+    def rows(self, kept: NDArray[np.bool_] | None = None) -> "SpooledRows":
+        """All cells in the order of every output; while the spool is open and nothing is appended.
 
         Parameters
         ----------
-        rows_per_chunk : int
         kept : bool, (n,), optional
             Which to give, in the order they came; all unless given.
         """
         self._files["cells"].seek(0)
-        rows = np.fromfile(self._files["cells"], _ROW)
-        left, top, right, bottom = rows["bbox_px"].T
-        order = np.lexsort((bottom, right, top, left, rows["area_um2"], rows["x_px"], rows["y_px"]))
-        order = order if kept is None else order[kept[order]]
-        starts = np.cumsum(rows["contour_length"]) - rows["contour_length"]
-        for begin in range(0, len(order), rows_per_chunk):
-            chosen = order[begin : begin + rows_per_chunk]
-            chunk, first = rows[chosen], starts[chosen]
-            columns = {name: np.ascontiguousarray(chunk[name]) for name in _ROW.names or () if name != "contour_length"}
-            lengths = chunk["contour_length"]
-            yield Cells(
-                **columns,
-                patches=self._gather("patches", self._patch, chosen, np.ones(len(chosen), np.int64)),
-                contour_offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-                contour_xy=self._gather("contours", _VERTEX, first, lengths),
-            )
+        table = np.fromfile(self._files["cells"], _ROW)
+        files = {"patches": self._files["patches"].fileno(), "contours": self._files["contours"].fileno()}
+        return SpooledRows(table, np.ones(len(table), bool) if kept is None else kept, files, self._patch)
 
     def remove(self) -> None:
         """Delete the folder, once what it held is in a finished store."""
         self.__exit__(None, None, None)
         shutil.rmtree(self._folder)
-
-    def _gather(
-        self, name: str, dtype: np.dtype[Any], first: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> NDArray[Any]:
-        """Read `lengths[i]` records from record `first[i]` on, for every i, in as few reads as they allow."""
-        out = np.empty((int(lengths.sum()), *dtype.shape), dtype.base)
-        ends = first + lengths
-        breaks = np.flatnonzero(first[1:] != ends[:-1]) + 1
-        position = 0
-        for run in np.split(np.arange(len(first)), breaks) if len(first) else []:
-            count = int(lengths[run].sum())
-            self._files[name].seek(int(first[run[0]]) * dtype.itemsize)
-            out[position : position + count] = np.fromfile(self._files[name], dtype, count)
-            position += count
-        return out
 
     def _recover(self) -> None:
         """Take up the journal's good lines and cut off everything after them."""
@@ -187,6 +158,78 @@ class Spool:
 
     def _path(self, name: str) -> Path:
         return self._folder / (f"{name}.jsonl" if name == "journal" else f"{name}.bin")
+
+
+class SpooledRows:
+    """Cells of an open spool in the order of every output, read in parts; memory is bounded by the fixed columns.
+
+    Parameters
+    ----------
+    table : structured, (n,)
+        The fixed columns, in the order they came.
+    kept : bool, (n,)
+        Which of them there are.
+    files : dict of str to int
+        Descriptors of the files of patches and contours; read at given places only, so that threads may share them.
+    patch : dtype
+        Of one patch.
+    """
+
+    def __init__(
+        self, table: NDArray[Any], kept: NDArray[np.bool_], files: dict[str, int], patch: np.dtype[Any]
+    ) -> None:
+        order = row_order(table["x_px"], table["y_px"], table["area_um2"], table["bbox_px"])
+        self._order = order[kept[order]]
+        self._table, self._files, self._patch = table, files, patch
+        lengths = table["contour_length"]
+        self._first_vertex = (np.cumsum(lengths) - lengths)[self._order]
+        self._offset = np.concatenate([[0], np.cumsum(lengths[self._order])]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of contour vertices."""
+        return int(self._offset[-1])
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Entries `start` to `stop` of a field of `Cells`.
+
+        Raises
+        ------
+        StoreError
+            If the spool holds less than its journal says.
+        """
+        if name == "patches":
+            return self._gather("patches", self._patch, self._order[start:stop], np.ones(stop - start, np.int64))
+        if name == "contour_xy":
+            return self._vertices(start, stop)
+        if name == "contour_offset":
+            return self._offset[start:stop]
+        return np.asarray(self._table[name][self._order[start:stop]])
+
+    def _vertices(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Those of all cells that have some between `start` and `stop`, cut to these."""
+        row, end = np.searchsorted(self._offset, start, "right") - 1, np.searchsorted(self._offset, stop, "left")
+        lengths = np.diff(self._offset[row : end + 1])
+        found = self._gather("contours", _VERTEX, self._first_vertex[row:end], lengths)
+        return found[start - self._offset[row] : stop - self._offset[row]]
+
+    def _gather(
+        self, name: str, dtype: np.dtype[Any], first: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """`lengths[i]` records from record `first[i]` on, for every i; one read each, into its place."""
+        out = np.empty((int(lengths.sum()), *dtype.shape), dtype.base)
+        if not len(out):
+            return out
+        view, size = out.data.cast("B"), dtype.itemsize
+        ends = np.cumsum(lengths) * size
+        spans = zip((first * size).tolist(), (ends - lengths * size).tolist(), ends.tolist(), strict=True)
+        got = sum(os.preadv(self._files[name], [view[begin:end]], place) for place, begin, end in spans)
+        if got != out.nbytes:
+            raise StoreError("finished tiles are cut short on disk", "run it again")
+        return out
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:

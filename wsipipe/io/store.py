@@ -1,21 +1,23 @@
 """The cell-patch store: one Zarr v3 group a slide; rows in the order of cells.csv, labels beside them.
 
 `cells.zarr` holds one array per field of `Cells`, the overview the tissue was searched in and its mask, and
-`labels/<model hash>/{classes,confidence}`. Chunks are compressed with Zstandard, carry a CRC-32C checksum and lie in
-large shards: a million cells are about seventy files. A store is written under another name and renamed when it is
-whole, so that whatever is called `cells.zarr` is finished.
+`labels/<model hash>/{classes,confidence}`. Chunks are compressed, carry a CRC-32C checksum and lie in large shards: a
+million cells are about a hundred files. Patches hardly compress (they are tissue, not drawings), so they get LZ4, which
+costs almost nothing; the rest gets Zstandard on shuffled bits (docs/benchmarks.md). A store is written under another
+name and renamed when it is whole, so that whatever is called `cells.zarr` is finished.
 """
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from wsipipe.errors import StoreError
 from wsipipe.records import Cells, Labels
@@ -23,62 +25,103 @@ from wsipipe.records import Cells, Labels
 FORMAT_VERSION = 1
 """Of the layout on disk; raised whenever a reader of the old layout would misread the new one."""
 
-ROWS_PER_SHARD = 32_768
-"""Rows of a patch shard, and of the chunks that `write_store` takes: 100 MB of pixels."""
+ROWS_PER_SHARD = 16_384
+"""Rows of a patch shard: 50 MB of pixels."""
 
-_ROWS_PER_CHUNK = 512
+_ROWS_PER_CHUNK = 256
 _SCALARS_PER_SHARD = 1 << 20
+_SAMPLED_ROWS = 512
+"""Rows that `sample_patches` draws together. Not tied to the chunks: what is drawn must not change with them."""
+
+_WRITERS = 4
+"""Most shards that are made at a time; each takes some 200 MB."""
+
 _OFFSETS = "contour_offset"
+
+
+class Rows(Protocol):
+    """All cells of a slide in the order of the store, read in parts; from several threads at once."""
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        ...
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of contour vertices."""
+        ...
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Entries `start` to `stop` of a field of `Cells`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldRows:
+    """Rows that are in memory already."""
+
+    cells: Cells
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of contour vertices."""
+        return len(self.cells.contour_xy)
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Entries `start` to `stop` of a field of `Cells`."""
+        return np.asarray(getattr(self.cells, name)[start:stop])
 
 
 def write_store(
     path: Path,
-    chunks: Iterable[Cells],
-    n_cells: int,
+    rows: Rows,
     patch_px: int,
     images: dict[str, NDArray[Any]],
     attributes: dict[str, Any],
+    threads: int = 1,
 ) -> None:
-    """Write a whole store; `path` appears when it is complete.
+    """Write a whole store; `path` appears when it is complete, and holds the same bytes for any number of threads.
 
     Parameters
     ----------
     path : Path
         Replaced when it exists.
-    chunks : iterable of Cells
-        All rows in order; every chunk but the last holds `ROWS_PER_SHARD` rows.
-    n_cells : int
-        Rows in all.
+    rows : Rows
+        All cells.
     patch_px : int
         Side of the patches.
     images : dict of str to ndarray
         Small arrays kept beside the cells, such as the overview and the tissue mask.
     attributes : dict
         Plain values: recipe, slide facts, counts.
+    threads : int
+        Shards made side by side.
     """
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     group = zarr.create_group(partial)
-    arrays = {f.name: _make(group, f, n_cells, patch_px) for f in dataclasses.fields(Cells)}
-    arrays[_OFFSETS][0:1] = np.zeros(1, np.int64)
-    row = vertex = 0
-    for cells in chunks:
-        stop, vertex_stop = row + len(cells), vertex + len(cells.contour_xy)
-        arrays["contour_xy"].resize((vertex_stop, 2))
-        for name, array in arrays.items():
-            values = getattr(cells, name)
-            if name == _OFFSETS:
-                array[row + 1 : stop + 1] = values[1:] + vertex
-            elif name == "contour_xy":
-                array[vertex:vertex_stop] = values
-            else:
-                array[row:stop] = values
-        row, vertex = stop, vertex_stop
-    if row != n_cells:
-        raise StoreError(f"{row} of {n_cells} cells were there to be stored", "run the slide again")
+    arrays = {f.name: _make(group, f, rows, patch_px) for f in dataclasses.fields(Cells)}
+    parts = [
+        (name, start, min(start + _shard(name), array.shape[0]))
+        for name, array in sorted(arrays.items(), key=lambda item: -item[1].nbytes)  # the longest work first
+        for start in range(0, array.shape[0], _shard(name))
+    ]
+
+    def write(part: tuple[str, int, int]) -> None:
+        name, start, stop = part
+        arrays[name][start:stop] = rows.read(name, start, stop)
+
+    pool = ThreadPoolExecutor(min(threads, _WRITERS), "store")
+    try:
+        list(pool.map(write, parts))
+    finally:
+        pool.shutdown(cancel_futures=True)
     for name, image in images.items():
-        group.create_array(name, data=image, compressors=_codecs())
-    group.attrs.update({**attributes, "format_version": FORMAT_VERSION, "n_cells": n_cells})
+        group.create_array(name, data=image, compressors=_packed(image.itemsize))
+    group.attrs.update({**attributes, "format_version": FORMAT_VERSION, "n_cells": len(rows)})
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
 
@@ -152,10 +195,10 @@ class CellStore:
         Whole chunks are decoded, so four times as many as needed are drawn first: far enough apart to cover the
         slide, few enough not to read all of it.
         """
-        n_chunks = -(-len(self) // _ROWS_PER_CHUNK)
-        wanted = min(n_chunks, 4 * -(-count // _ROWS_PER_CHUNK))
-        drawn = np.sort(rng.choice(n_chunks, wanted, replace=False)) if n_chunks else np.zeros(0, np.intp)
-        candidates = [np.arange(c * _ROWS_PER_CHUNK, min((c + 1) * _ROWS_PER_CHUNK, len(self))) for c in drawn]
+        n_blocks = -(-len(self) // _SAMPLED_ROWS)
+        wanted = min(n_blocks, 4 * -(-count // _SAMPLED_ROWS))
+        drawn = np.sort(rng.choice(n_blocks, wanted, replace=False)) if n_blocks else np.zeros(0, np.intp)
+        candidates = [np.arange(b * _SAMPLED_ROWS, min((b + 1) * _SAMPLED_ROWS, len(self))) for b in drawn]
         rows = np.concatenate([*candidates, np.zeros(0, np.intp)]).astype(np.intp)
         kept = np.sort(rng.choice(rows, min(count, len(rows)), replace=False))
         out = np.empty((len(kept), *self.patches.shape[1:]), np.uint8)
@@ -195,28 +238,40 @@ class CellStore:
         shutil.rmtree(partial, ignore_errors=True)
         group = zarr.create_group(partial)
         for name in ("classes", "confidence"):
-            group.create_array(name, data=getattr(labels, name), chunks=(1 << 16,), compressors=_codecs())
+            values = getattr(labels, name)
+            group.create_array(name, data=values, chunks=(1 << 16,), compressors=_packed(values.itemsize))
         group.attrs["model"] = labels.model_hash
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)
 
 
-def _codecs() -> tuple[ZstdCodec, Crc32cCodec]:
-    return ZstdCodec(level=1), Crc32cCodec()
+def _packed(item_size: int) -> tuple[BloscCodec, Crc32cCodec]:
+    """Of numbers of so many bytes."""
+    return BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=item_size), Crc32cCodec()
 
 
-def _make(group: zarr.Group, field: "dataclasses.Field[Any]", n_cells: int, patch_px: int) -> "zarr.Array[Any]":
+def _shard(name: str) -> int:
+    """Entries of a field that lie in one file."""
+    return ROWS_PER_SHARD if name == "patches" else _SCALARS_PER_SHARD
+
+
+def _make(group: zarr.Group, field: "dataclasses.Field[Any]", rows: Rows, patch_px: int) -> "zarr.Array[Any]":
     """An empty array for one field of `Cells`."""
     rest = tuple(patch_px if s == -1 else s for s in field.metadata["shape"])
-    rows = {"contour_offset": n_cells + 1, "contour_xy": 0}.get(field.name, n_cells)
-    chunk, shard = (
-        (_ROWS_PER_CHUNK, ROWS_PER_SHARD) if field.name == "patches" else (_SCALARS_PER_SHARD // 16, _SCALARS_PER_SHARD)
-    )
+    length = {_OFFSETS: len(rows) + 1, "contour_xy": rows.n_vertices}.get(field.name, len(rows))
+    if field.name == "patches":
+        chunk = _ROWS_PER_CHUNK
+        codec = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle", typesize=1)
+        compressors = (codec, Crc32cCodec())
+    else:
+        chunk = _SCALARS_PER_SHARD // 16
+        compressors = _packed(np.dtype(field.metadata["dtype"]).itemsize)
     return group.create_array(
         field.name,
-        shape=(rows, *rest),
+        shape=(length, *rest),
         dtype=field.metadata["dtype"],
         chunks=(chunk, *rest),
-        shards=(shard, *rest),
-        compressors=_codecs(),
+        shards=(_shard(field.name), *rest),
+        compressors=compressors,
+        config={"write_empty_chunks": True},  # looking for empty ones takes longer than writing them
     )
