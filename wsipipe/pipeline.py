@@ -4,14 +4,20 @@ The functions without an underscore are the commands. They return the exit code 
 slides failed and the rest is complete; a wrong call raises.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from wsipipe.batch.label import LabelWork, label_cohort
+from wsipipe.batch.record import made_by, write_cohort, write_page
+from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import Settings
 from wsipipe.errors import StoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.gan.checkpoint import Model, load, save
+from wsipipe.given import check_nuclei
+from wsipipe.io.cohort_table import read_cohort
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.labelling import (
@@ -23,10 +29,11 @@ from wsipipe.labelling import (
     model_at_hand,
     train_model,
 )
+from wsipipe.parallel import Fleet
 from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_all
-from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_tables
+from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_report, write_tables
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
@@ -39,6 +46,32 @@ def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
         model = choose_model(out, done, settings, report)
         _label_all(out, model, settings, report)
     return code
+
+
+def batch(source: Path, settings: Settings, report: Reporter) -> int:
+    """Do everything for the slides of a folder or CSV, each in a worker process; one model for all."""
+    settings = absolute(settings)
+    out = OutputFolder(settings.out)
+    if not settings.model and (settings.overwrite or not out.model.is_file()):
+        settings = dataclasses.replace(settings, train=True)
+    cohort = read_cohort(source, settings.out)
+    check_nuclei(settings, len(cohort.entries))
+    model_at_hand(out, settings)
+    out.make()
+    with out.locked() as token, Fleet(settings.workers, settings.scheduler) as fleet:
+        work = Work(settings, token)
+        slides, failures = start_cohort(cohort, work, fleet, report)
+        done = segment_cohort(slides, work, fleet, report, failures.add)
+        model = choose_model(out, done, settings, report) if done else None
+        classes = class_names(out, model)
+        label_work = LabelWork(work, model.hash if model else "")
+        labelled = label_cohort(out.finished() if done else [], label_work, fleet, report, failures.add)
+    if labelled:
+        write_rows(out, model, [one.row for one in labelled])
+    write_cohort(out, slides)
+    write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
+    report.say(f"{source.name}: {len(done)} slides done, {len(failures.all)} failed; see report.html in {out.path.name}")
+    return 1 if failures.all else 0
 
 
 def train(outs: Sequence[Path], model_out: Path, settings: Settings, report: Reporter) -> int:
@@ -146,6 +179,16 @@ def export(out_path: Path, kind: str, folder: Path | None, report: Reporter) -> 
         )
         write_export(kind, target, store, model, class_names(out, model))
         report.say(f"{slide.slide_id}: {target.name}")
+    return 0
+
+
+def report(out_path: Path, report: Reporter) -> int:
+    """Rebuild the page of every slide of an output."""
+    out = OutputFolder(out_path)
+    model = load(out.model) if out.model.is_file() else None
+    for slide, store in _stores(out):
+        write_report(slide.tables[2], store, slide.facts(), model, class_names(out, model))
+        report.say(f"{slide.slide_id}: report.html")
     return 0
 
 

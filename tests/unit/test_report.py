@@ -13,7 +13,7 @@ from PIL import Image
 from tests.cells import few_cells, random_cells
 from wsipipe.export.classes import PALETTE, CellClass, default_classes
 from wsipipe.export.report.charts import Measurement, round_length, scale_bar
-from wsipipe.export.report.encode import mask_uri, png_uri
+from wsipipe.export.encode import mask_uri, png_uri
 from wsipipe.export.report.maps import CellMaps, Frame, density_picture, rim
 from wsipipe.export.report.markup import ink_on
 from wsipipe.export.report.page import NOTICE, Area, ClassReport, Detail, SlideReport, slide_page

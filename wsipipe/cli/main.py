@@ -19,6 +19,8 @@ COMMANDS = (
     "classes",
     "evaluate",
     "export",
+    "report",
+    "view",
     "info",
     "doctor",
     "demo",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.export.report.charts import QUANTILES, Measurement, box_chart, scale_bar
-from wsipipe.export.report.encode import jpeg_uri, mask_uri, png_uri
+from wsipipe.export.encode import jpeg_uri, mask_uri, png_uri
 from wsipipe.export.report.maps import DENSITY_UM, density_picture
 from wsipipe.export.report.markup import image, mark, section, table_head, text
 from wsipipe.export.report.pictures import montage

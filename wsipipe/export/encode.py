@@ -1,4 +1,4 @@
-"""Pictures as `data:` addresses: photographs as JPEG, drawings over them as small PNGs with one transparent colour."""
+"""Pictures as PNG and JPEG, as bytes or as `data:` addresses."""
 
 import base64
 import io
@@ -11,18 +11,28 @@ from PIL import Image
 JPEG_QUALITY = 86
 
 
-def png_uri(rgb: NDArray[np.uint8]) -> str:
-    """The picture, RGB or RGBA, as `data:image/png;base64,...`, without loss."""
+def png(rgb: NDArray[np.uint8]) -> bytes:
+    """The picture, RGB or RGBA, as PNG, without loss."""
     order = cv2.COLOR_RGB2BGR if rgb.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, order))
-    return _uri("png", encoded.tobytes())
+    return encoded.tobytes()
+
+
+def jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    """The photograph as JPEG."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
+    return encoded.tobytes()
+
+
+def png_uri(rgb: NDArray[np.uint8]) -> str:
+    """The picture, RGB or RGBA, as `data:image/png;base64,...`."""
+    return _uri("png", png(rgb))
 
 
 def jpeg_uri(rgb: NDArray[np.uint8]) -> str:
     """The photograph as `data:image/jpeg;base64,...`."""
-    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
-    return _uri("jpeg", encoded.tobytes())
+    return _uri("jpeg", jpeg(rgb))
 
 
 def mask_uri(mask: NDArray[np.bool_], color: tuple[int, int, int]) -> str:

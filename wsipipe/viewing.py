@@ -1,0 +1,260 @@
+"""`wsipipe view`: the slides and cells of an output as the viewer's page asks for them."""
+
+import functools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.errors import SlideError, StoreError, UsageError
+from wsipipe.export.classes import CellClass
+from wsipipe.export.encode import png_uri
+from wsipipe.export.viewer.packing import OUTLINE_TILE_PX, pack_cells, pack_outlines
+from wsipipe.export.viewer.server import ViewerServer
+from wsipipe.gan.checkpoint import Model, load
+from wsipipe.io.output import OutputFolder, SlideFolder
+from wsipipe.io.slide import SUFFIXES, Slide, fingerprint, open_slide
+from wsipipe.io.store import CellStore
+from wsipipe.pipeline import name_classes
+from wsipipe.progress import Reporter
+from wsipipe.records import SlideInfo
+from wsipipe.stored import slide_info
+from wsipipe.tables import class_names
+from wsipipe.tilesource import StoredPicture, TileSource
+
+GALLERY_CELLS = 48
+"""Cells on a page of the gallery."""
+
+_ALL_NUCLEI = CellClass("nuclei", (0, 114, 178))
+_FACTS = ("area_um2", "perimeter_um", "eccentricity", "solidity", "h_od_mean", "h_od_std", "e_od_mean", "e_od_std")
+_STRIPS_KEPT = 8
+
+
+class SlideView:
+    """One slide of an output: its cells in memory (ten bytes each), its pixels where the file was found."""
+
+    def __init__(self, folder: SlideFolder, model: Model | None, k: int, found: Path | None, note: str) -> None:
+        self.store = CellStore(folder.store)
+        self.info = slide_info(self.store)
+        self.note = note
+        self.pixels = TileSource(found, self.info, StoredPicture.of(self.store))
+        self.x = np.asarray(self.store.array("x_px")[:], np.float32)
+        self.y = np.asarray(self.store.array("y_px")[:], np.float32)
+        labels = self.store.labels(model.hash) if model else None
+        self.classes = labels.classes if labels else np.zeros(len(self.store), np.uint8)
+        self.confidence = labels.confidence if labels else np.ones(len(self.store), np.float32)
+        self.counts = np.bincount(self.classes, minlength=k).tolist()
+        self._strip = functools.lru_cache(_STRIPS_KEPT)(self._read_strip)
+        self._order = functools.lru_cache(k)(self._sort)
+
+    def facts(self) -> dict[str, Any]:
+        """What the page knows of the slide from the start."""
+        info = self.info
+        return {
+            "name": info.slide_id,
+            "width": info.width_px,
+            "height": info.height_px,
+            "mpp": info.mpp,
+            "bounds": list(info.bounds),
+            "cells": len(self.store),
+            "counts": self.counts,
+            "tissue_mm2": self.store.attributes["counts"]["tissue_mm2"],
+            "note": self.note,
+            "warnings": list(self.store.attributes["warnings"]),
+        }
+
+    def cells(self) -> bytes:
+        """All cells."""
+        return pack_cells(self.x, self.y, self.classes, self.confidence)
+
+    def outlines(self, column: int, row: int) -> bytes:
+        """Outlines of the cells whose centre lies in a square of OUTLINE_TILE_PX."""
+        left, top = column * OUTLINE_TILE_PX, row * OUTLINE_TILE_PX
+        if left >= self.info.width_px or top >= self.info.height_px:
+            raise LookupError((column, row))
+        first, offset, vertices = self._strip(row)
+        x = self.x[first : first + len(offset) - 1]
+        inside = np.flatnonzero((x >= left) & (x < left + OUTLINE_TILE_PX))
+        rings = [vertices[offset[i] : offset[i + 1]] for i in inside]
+        xy = np.concatenate(rings) if rings else np.zeros((0, 2), np.float32)
+        return pack_outlines(first + inside, np.diff(offset)[inside], xy, (left, top))
+
+    def cell(self, cell_id: int) -> dict[str, Any]:
+        """The facts of a cell and its patch."""
+        if cell_id >= len(self.store):
+            raise LookupError(cell_id)
+        columns = ((name, np.asarray(self.store.array(name)[cell_id])) for name in ("x_px", "y_px", *_FACTS))
+        facts = {name: round(float(value), 4) for name, value in columns}
+        return {**self._brief(cell_id), **facts}
+
+    def gallery(self, index: int, order: int, page: int) -> dict[str, Any]:
+        """A page of the cells of a class: most certain first (order 0), least certain first (1), or mixed (2)."""
+        if index >= len(self.counts) or order > 2:
+            raise LookupError(index)
+        rows = self._order(index)
+        if order == 1:
+            rows = rows[::-1]
+        elif order == 2:
+            rows = np.random.default_rng(0).permutation(rows)
+        picked = rows[page * GALLERY_CELLS : (page + 1) * GALLERY_CELLS]
+        return {"total": len(rows), "per_page": GALLERY_CELLS, "cells": [self._brief(int(i)) for i in picked]}
+
+    def _brief(self, cell_id: int) -> dict[str, Any]:
+        return {
+            "id": cell_id,
+            "class": int(self.classes[cell_id]),
+            "confidence": round(float(self.confidence[cell_id]), 4),
+            "patch": png_uri(np.asarray(self.store.patches[cell_id])),
+        }
+
+    def _sort(self, index: int) -> NDArray[np.intp]:
+        """Cells of a class, most certain first."""
+        rows = np.flatnonzero(self.classes == index)
+        return rows[np.argsort(-self.confidence[rows], kind="stable")]
+
+    def _read_strip(self, row: int) -> tuple[int, NDArray[np.int64], NDArray[np.float32]]:
+        """The first cell of a strip as wide as the slide, the offsets of its outlines, and their vertices."""
+        top = row * OUTLINE_TILE_PX
+        first, end = (int(i) for i in np.searchsorted(self.y, [top, top + OUTLINE_TILE_PX]))
+        offset = np.asarray(self.store.array("contour_offset")[first : end + 1])
+        vertices = np.asarray(self.store.array("contour_xy")[int(offset[0]) : int(offset[-1])])
+        return first, offset - offset[0], vertices
+
+
+class OutputView:
+    """A finished output, as `wsipipe.export.viewer.server.Backend` asks for it."""
+
+    def __init__(self, path: Path, slides: Sequence[Path], report: Reporter) -> None:
+        self._out = OutputFolder(path)
+        finished = self._out.finished()
+        if not finished:
+            raise StoreError("holds no finished slide", "run `wsipipe run` into it first", path.name)
+        self._model = load(self._out.model) if self._out.model.is_file() else None
+        self._report = report
+        self._naming = threading.Lock()
+        self._files = _candidates([*slides, path, path.resolve().parent])
+        k = self._model.config.classes if self._model else 1
+        self._open = functools.lru_cache(4)(lambda i: self._view(finished[i], k))
+        self._names = [folder.slide_id for folder in finished]
+
+    def overview(self) -> dict[str, Any]:
+        """The slides by name, and the classes."""
+        classes = class_names(self._out, self._model) or (_ALL_NUCLEI,)
+        return {
+            "slides": self._names,
+            "labelled": self._model is not None,
+            "classes": [{"name": c.name, "color": c.hex} for c in classes],
+        }
+
+    def slide(self, slide: int) -> dict[str, Any]:
+        """The facts of a slide."""
+        return self._slide(slide).facts()
+
+    def tile(self, slide: int, level: int, column: int, row: int) -> bytes:
+        """A Deep Zoom tile as JPEG."""
+        return self._slide(slide).pixels.tile(level, column, row)
+
+    def cells(self, slide: int) -> bytes:
+        """All cells of a slide."""
+        return self._slide(slide).cells()
+
+    def outlines(self, slide: int, column: int, row: int) -> bytes:
+        """Outlines of the cells in a square."""
+        return self._slide(slide).outlines(column, row)
+
+    def cell(self, slide: int, cell_id: int) -> dict[str, Any]:
+        """The facts of a cell."""
+        return self._slide(slide).cell(cell_id)
+
+    def gallery(self, slide: int, index: int, order: int, page: int) -> dict[str, Any]:
+        """A page of the cells of a class."""
+        return self._slide(slide).gallery(index, order, page)
+
+    def rename(self, names: Mapping[int, str], colors: Mapping[int, str]) -> dict[str, Any]:
+        """Name and colour classes, in every table of the output."""
+        with self._naming:
+            name_classes(self._out.path, names, colors, self._report)
+        return self.overview()
+
+    def _slide(self, slide: int) -> SlideView:
+        if slide >= len(self._names):
+            raise LookupError(slide)
+        return self._open(slide)
+
+    def _view(self, folder: SlideFolder, k: int) -> SlideView:
+        info = slide_info(CellStore(folder.store))
+        found, note = find_slide(info, self._files)
+        if note:
+            self._report.warn(f"{info.slide_id}: {note}")
+        return SlideView(folder, self._model, k, found, note)
+
+
+def serve(path: Path, slides: Sequence[Path], port: int, report: Reporter) -> ViewerServer:
+    """A server for a finished output, not started yet.
+
+    Parameters
+    ----------
+    path : Path
+        The output folder.
+    slides : sequence of Path
+        Slide files, or folders of them; the output folder and the one around it are searched too.
+    port : int
+        0 takes any free one.
+
+    Raises
+    ------
+    StoreError
+        If the output holds no finished slide.
+    UsageError
+        If the port is taken.
+    """
+    backend = OutputView(path, slides, report)
+    try:
+        return ViewerServer(backend, port)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be used ({error.strerror})", "leave it out to take a free one", f"--port {port}"
+        ) from error
+
+
+def find_slide(info: SlideInfo, files: Iterable[Path]) -> tuple[Path | None, str]:
+    """The file that a store was made from, and what the user should know about it; no path is kept in outputs.
+
+    A file of the same bytes and time of change is the one. Otherwise one whose name the slide_id begins with, and whose
+    pixels are as many: a copy has another time of change.
+    """
+    named = [path for path in files if info.slide_id == path.stem or info.slide_id.startswith(f"{path.stem}-")]
+    for path in named:
+        if fingerprint(path) == info.fingerprint:
+            return path, ""
+    for path in named:
+        if _same_size(path, info):
+            return path, "this file is a copy or was changed after its cells were found"
+    return None, (
+        "the slide file was not found, so the small overview that is kept with the cells is shown; "
+        "name the file or its folder with --slides"
+    )
+
+
+def _same_size(path: Path, info: SlideInfo) -> bool:
+    try:
+        with open_slide(path, mpp=info.mpp) as slide:
+            return _size(slide) == (info.width_px, info.height_px)
+    except SlideError:
+        return False
+
+
+def _size(slide: Slide) -> tuple[int, int]:
+    return slide.info.width_px, slide.info.height_px
+
+
+def _candidates(places: Iterable[Path]) -> list[Path]:
+    """Files that may be slides: those given, and those right in the given folders."""
+    found: dict[Path, None] = {}
+    for place in places:
+        inside = sorted(place.iterdir()) if place.is_dir() else [place]
+        found.update((path, None) for path in inside if path.suffix.lower() in SUFFIXES and path.is_file())
+    return list(found)
