@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,6 +53,30 @@ def test_nothing_listens_beyond_this_machine():
         list(pool.ordered_map(slow_square, 0, [1]))
         listening = {c.laddr.ip for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN}
     assert listening <= {"127.0.0.1"}
+
+
+def test_threads_of_this_process_need_no_dask():
+    code = (
+        "import sys; from wsipipe.parallel import Pool\n"
+        "with Pool(2) as pool: assert [r for _, r in pool.ordered_map(pow, 2, range(9))] == [2**i for i in range(9)]\n"
+        "assert not {'dask', 'distributed'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_stopped_early_drops_the_rest():
+    begun = []
+
+    def note(shared: int, item: int) -> int:
+        begun.append(item)
+        time.sleep(0.02)
+        return item
+
+    with Pool(workers=1) as pool:
+        results = pool.ordered_map(note, 0, range(100))
+        assert next(results) == (0, 0)
+        results.close()
+    assert len(begun) <= 4
 
 
 def test_cpu_count_honours_affinity_slurm_and_cgroups(monkeypatch, tmp_path: Path):

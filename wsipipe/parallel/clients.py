@@ -1,4 +1,4 @@
-"""Dask clients: threads in this process, worker processes of this machine, or a running cluster."""
+"""Dask clients: worker processes of this machine, or a running cluster."""
 
 import contextlib
 import logging
@@ -27,29 +27,12 @@ _NO_SPILL = {
 }
 
 
-def in_process(threads: int) -> Any:
-    """A client whose workers are threads of this process."""
-    import dask  # noqa: PLC0415 - half a second that commands without tiles should not wait for
-    from distributed import Client  # noqa: PLC0415
-
-    with dask.config.set(_NO_SPILL), _no_network_needed():
-        return Client(
-            processes=False,
-            n_workers=1,
-            threads_per_worker=threads,
-            dashboard_address=_NOWHERE,
-            worker_dashboard_address=_NOWHERE,
-            memory_limit=0,
-            set_as_default=False,
-        )
-
-
 def processes(count: int) -> Any:
     """A client with `count` worker processes of one thread each; one that dies is started again.
 
     A task whose process dies fails at once: who runs it again, and when, is decided by the caller.
     """
-    import dask  # noqa: PLC0415
+    import dask  # noqa: PLC0415 - half a second that commands without such workers should not wait for
     from distributed import Client, LocalCluster  # noqa: PLC0415
 
     for name in ("distributed.scheduler", "distributed.nanny", "distributed.core", "distributed.worker"):

@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from wsipipe.errors import WorkerDiedError
-from wsipipe.parallel.clients import cluster, in_process
+from wsipipe.parallel.clients import cluster
 from wsipipe.parallel.cpus import cpu_count
 from wsipipe.parallel.handles import PerThread
 
@@ -36,13 +38,13 @@ class Mapper(Protocol):
 
 
 class Pool:
-    """A Dask client with a bounded window of tasks. Use as a context manager.
+    """Threads of this process, or a running cluster, with a bounded window of tasks. Use as a context manager.
 
     Parameters
     ----------
     workers : int or None
-        Threads of the in-process client; all usable CPUs when None. Tiles release the interpreter lock while they
-        read, filter and label, so threads are enough and share one copy of everything.
+        Threads; all usable CPUs when None. Tiles release the interpreter lock while they read, filter and label, so
+        threads are enough and share one copy of everything.
     scheduler : str or None
         Address of a running Dask scheduler to use instead.
 
@@ -55,6 +57,7 @@ class Pool:
     def __init__(self, workers: int | None = None, scheduler: str | None = None) -> None:
         self._scheduler = scheduler
         self._workers = workers or cpu_count()
+        self._executor: ThreadPoolExecutor | None = None
         self._client: Any = None
 
     @property
@@ -68,11 +71,12 @@ class Pool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=kind is None, cancel_futures=True)  # who was stopped should not wait for tiles
+            PerThread.close_all()
         if self._client is not None:
             self._client.close()
-            self._client = None
-            if self._scheduler is None:  # its threads have nothing left to do
-                PerThread.close_all()
+        self._executor = self._client = None
 
     def ordered_map(
         self, function: Callable[..., Result], shared: object, items: Iterable[Item]
@@ -83,10 +87,14 @@ class Pool:
         grow with the number of items. `function` must be importable on the workers; a task whose worker dies is
         run again elsewhere by the scheduler.
         """
-        if self._client is None:
-            self._client = cluster(self._scheduler) if self._scheduler else in_process(self._workers)
-        threads = max(1, sum(self._client.nthreads().values()))
-        yield from _ordered(lambda: self._client, threads, function, shared, items)
+        if self._scheduler is None:
+            self._executor = self._executor or ThreadPoolExecutor(self._workers, "tile")
+            submit = partial(self._executor.submit, function, shared)
+            yield from _ordered(submit, Future.result, Future.cancel, self._workers, items)
+        else:
+            self._client = self._client or cluster(self._scheduler)
+            threads = max(1, sum(self._client.nthreads().values()))
+            yield from _on_client(lambda: self._client, threads, function, shared, items)
 
 
 class Serial:
@@ -115,7 +123,7 @@ class Spread:
         self, function: Callable[..., Result], shared: object, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
         """Yield (item, function(shared, item)) in the order of `items`; at most two a worker of the share at once."""
-        yield from _ordered(lambda: self._client, self._share, function, shared, items)
+        yield from _on_client(lambda: self._client, self._share, function, shared, items)
 
 
 @contextmanager
@@ -139,35 +147,50 @@ def pool_in_task(share: int) -> Iterator[Mapper]:
         PerThread.close_own()
 
 
-def _ordered(
+def _on_client(
     client_now: Callable[[], Any],
     threads: int,
     function: Callable[..., Result],
     shared: object,
     items: Iterable[Item],
 ) -> Iterator[tuple[Item, Result]]:
-    client = client_now()
+    from distributed import KilledWorker  # noqa: PLC0415 - half a second that only clusters should wait for
+
+    submit = partial(client_now().submit, function, shared, pure=False, priority=1)
+
+    def take(future: Any) -> Any:
+        try:
+            result = future.result()
+        except KilledWorker as error:
+            raise WorkerDiedError(*DIED) from error
+        future.release()
+        return result
+
+    def drop(future: Any) -> None:
+        if client_now() is not None:  # a pool that ended has cancelled everything already
+            future.cancel()
+
+    yield from _ordered(submit, take, drop, threads, items)
+
+
+def _ordered(
+    submit: Callable[[Item], Any],
+    take: Callable[[Any], Result],
+    drop: Callable[[Any], object],
+    threads: int,
+    items: Iterable[Item],
+) -> Iterator[tuple[Item, Result]]:
+    """Results in the order of `items`; those in the window when it ends early are dropped."""
     window: deque[tuple[Item, Any]] = deque()
     try:
         for item in items:
-            window.append((item, client.submit(function, shared, item, pure=False, priority=1)))
+            window.append((item, submit(item)))
             if len(window) >= 2 + 2 * threads:
-                yield _take(window)
+                first, future = window.popleft()
+                yield first, take(future)
         while window:
-            yield _take(window)
+            first, future = window.popleft()
+            yield first, take(future)
     finally:
         for _, future in window:
-            if client_now() is not None:  # a pool that ended has cancelled everything already
-                future.cancel()
-
-
-def _take(window: "deque[tuple[Item, Any]]") -> tuple[Item, Any]:
-    item, future = window.popleft()
-    from distributed import KilledWorker  # noqa: PLC0415
-
-    try:
-        result = future.result()
-    except KilledWorker as error:
-        raise WorkerDiedError(*DIED) from error
-    future.release()
-    return item, result
+            drop(future)
