@@ -33,7 +33,7 @@ from wsipipe.parallel import Fleet
 from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_all
-from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_report, write_tables
+from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_report, write_rows, write_tables
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
@@ -70,7 +70,9 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
         write_rows(out, model, [one.row for one in labelled])
     write_cohort(out, slides)
     write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
-    report.say(f"{source.name}: {len(done)} slides done, {len(failures.all)} failed; see report.html in {out.path.name}")
+    report.say(
+        f"{source.name}: {len(done)} slides done, {len(failures.all)} failed; see report.html in {out.path.name}"
+    )
     return 1 if failures.all else 0
 
 

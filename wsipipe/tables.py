@@ -78,9 +78,13 @@ def write_export(kind: str, target: Path, store: CellStore, model: Model | None,
 
 def write_proportions(out: OutputFolder, model: Model | None) -> None:
     """proportions.csv: one row for every finished slide, by slide_id. Needs labels, or slides without cells."""
-    rows = [_row(CellStore(folder.store), model) for folder in out.finished()]
     if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
         return
+    write_rows(out, model, [slide_row(CellStore(folder.store), model) for folder in out.finished()])
+
+
+def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[ProportionsRow]) -> None:
+    """proportions.csv of these rows."""
     classes = class_names(out, model) or default_classes(len(rows[0].counts))
     proportions_csv(out.proportions, rows, [c.name for c in classes])
 
@@ -94,7 +98,8 @@ def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]
     return read_classes(out.classes, model.config.classes)
 
 
-def _row(store: CellStore, model: Model | None) -> ProportionsRow:
+def slide_row(store: CellStore, model: Model | None) -> ProportionsRow:
+    """The row of a slide in proportions.csv."""
     recipe, counts = stored_recipe(store), store.attributes["counts"]
     k = model.config.classes if model else recipe.gan.classes
     classes = store.labels(model.hash).classes if model else np.zeros(0, np.uint8)

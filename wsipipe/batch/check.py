@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wsipipe.batch.names import named
+from wsipipe.batch.tally import tallied
 from wsipipe.config import Settings
 from wsipipe.errors import SlideError, UnreadableSlideError, UsageError, WsipipeError
 from wsipipe.io.cohort_table import Entry
-from wsipipe.io.output import OutputFolder, path_hash
+from wsipipe.io.output import OutputFolder, path_hash, record_failures
 from wsipipe.io.slide import fingerprint, open_slide, probe
 from wsipipe.parallel import Fleet
 from wsipipe.progress import Reporter
@@ -47,6 +49,19 @@ class Header:
     fault: SlideError | None
 
 
+class FailureRecord:
+    """The failures of this batch; failures.csv shows them, and no others, as they happen."""
+
+    def __init__(self, out: OutputFolder) -> None:
+        self._out = out
+        self.all: Failures = {}
+
+    def add(self, failures: Failures) -> None:
+        """Take up failures and bring failures.csv up to date."""
+        self.all.update(failures)
+        record_failures(self._out, self.all, (), keep=False)
+
+
 def check_cohort(
     entries: Sequence[Entry], out: OutputFolder, settings: Settings, fleet: Fleet, report: Reporter
 ) -> tuple[list[CohortSlide], Failures]:
@@ -60,10 +75,10 @@ def check_cohort(
         The others.
     """
     headers = dict.fromkeys(entries, Header("", "", None))
-    with report.stage("check", len(entries), "slides") as stage:
-        for entry, header in fleet.each(read_header, settings, entries, lambda running: None):
+    with tallied("check", len(entries), report) as tally:
+        for entry, header in fleet.each(read_header, settings, entries, tally.tick):
             headers[entry] = Header("", "", header) if isinstance(header, SlideError) else header
-            stage.advance()
+            tally.ended(failed=headers[entry].fault is not None)
     kept = _one_a_series(headers, report)
     slides, failures = [], {}
     for slide_id, entry, fault in named(kept, {e: headers[e].fingerprint or path_hash(e.path) for e in kept}, out):
@@ -129,7 +144,7 @@ def check_workers(fleet: Fleet, out: OutputFolder, token: str, entries: Sequence
             raise UsageError(f"has {told}", "install the same versions everywhere", f"worker {address}")
 
 
-def look_around(out: OutputFolder, token: str, paths: Sequence[str]) -> Mapping[str, object]:
+def look_around(out: OutputFolder, token: str, paths: Sequence[str]) -> dict[str, Any]:
     """What a host of the cluster sees."""
     missing = [path for path in paths if not Path(path).is_file()]
     return {

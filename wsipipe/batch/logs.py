@@ -75,6 +75,4 @@ def logged(folder: SlideFolder) -> Iterator[SlideLog]:
             files = ""
             with contextlib.suppress(AttributeError):  # not on Windows
                 files = f", {process.num_fds()} open files"
-            log.say(
-                f"{time.monotonic() - begun:.2f} s; the process holds {process.memory_info().rss >> 20} MB{files}"
-            )
+            log.say(f"{time.monotonic() - begun:.2f} s; the process holds {process.memory_info().rss >> 20} MB{files}")

@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsipipe.batch.check import CohortSlide, Failures
+from wsipipe.batch.check import CohortSlide, FailureRecord, Failures, check_cohort, check_workers
 from wsipipe.batch.logs import SlideLog, logged
 from wsipipe.batch.tally import tallied
 from wsipipe.config import Settings
 from wsipipe.errors import SlideError, WorkerDiedError, WsipipeError
+from wsipipe.io.cohort_table import Cohort
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.parallel import Fleet, pool_in_task
 from wsipipe.progress import Reporter
-from wsipipe.slides import segment_one
+from wsipipe.slides import check_recipes, segment_one
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,30 @@ class Outcome:
 
     cells: int
     failure: SlideError | None
+
+
+def absolute(settings: Settings) -> Settings:
+    """The settings with every path absolute: workers have other working folders."""
+    return replace(
+        settings,
+        out=settings.out.absolute(),
+        regions=settings.regions and settings.regions.absolute(),
+        nuclei=settings.nuclei and settings.nuclei.absolute(),
+    )
+
+
+def start_cohort(cohort: Cohort, work: Work, fleet: Fleet, report: Reporter) -> tuple[list[CohortSlide], FailureRecord]:
+    """Check the workers, every slide and the recipe of what is there, before anything is segmented."""
+    out = work.out()
+    for sentence in cohort.repeated:
+        report.warn(sentence)
+    if work.settings.scheduler:
+        check_workers(fleet, out, work.token, cohort.entries)
+    slides, found = check_cohort(cohort.entries, out, work.settings, fleet, report)
+    check_recipes(out, work.settings, {slide.slide_id for slide in slides})
+    failures = FailureRecord(out)
+    failures.add(found)
+    return slides, failures
 
 
 def segment_cohort(

@@ -20,6 +20,7 @@ class Tally:
         """One more slide came back."""
         self.failed += failed
         self.cells += cells
+        self.running = max(0, self.running - 1)
         self.stage.advance(1, self._note())
 
     def tick(self, running: int) -> None:
@@ -28,7 +29,8 @@ class Tally:
         self.stage.advance(0, self._note())
 
     def _note(self) -> str:
-        return f"{self.failed} failed, {self.running} running, {self.cells:,} cells"
+        cells = f", {self.cells:,} cells" if self.cells else ""
+        return f"{self.failed} failed, {self.running} running{cells}"
 
 
 @contextmanager

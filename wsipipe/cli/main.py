@@ -12,10 +12,12 @@ from wsipipe.errors import WsipipeError
 
 COMMANDS = (
     "run",
+    "batch",
     "segment",
     "train",
     "label",
     "proportions",
+    "classify",
     "classes",
     "evaluate",
     "export",

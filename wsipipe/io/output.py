@@ -197,10 +197,15 @@ def slide_digest(slide_id: str) -> str:
     return hashlib.sha256(f"slide {slide_id}".encode()).hexdigest()[:16]
 
 
-def record_failures(out: OutputFolder, failed: Mapping[str, tuple[Path, WsipipeError]], done: Iterable[str]) -> None:
-    """Bring failures.csv up to date: rows of slides that are done now go, new failures come; no rows, no file."""
+def record_failures(
+    out: OutputFolder, failed: Mapping[str, tuple[Path, WsipipeError]], done: Iterable[str], *, keep: bool = True
+) -> None:
+    """Bring failures.csv up to date: rows of slides that are done now go, new failures come; no rows, no file.
+
+    Without `keep` no row stays that is not of `failed`.
+    """
     rows: dict[str, tuple[str, ...]] = {}
-    if out.failures.is_file():
+    if keep and out.failures.is_file():
         with out.failures.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 values = tuple(csv_text(row.get(column) or "") for column in _FAILURE_COLUMNS)

@@ -1,0 +1,105 @@
+"""Label the slides of a cohort and write their tables, each in a worker process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.batch.check import Failures
+from wsipipe.batch.logs import logged
+from wsipipe.batch.segment import Work, as_slide_error
+from wsipipe.batch.tally import tallied
+from wsipipe.cohort.proportions import ProportionsRow
+from wsipipe.errors import SlideError, WorkerDiedError, WsipipeError
+from wsipipe.export.encode import jpeg_uri
+from wsipipe.gan.checkpoint import Model, load
+from wsipipe.io.output import SlideFolder
+from wsipipe.io.store import CellStore
+from wsipipe.labelling import label_store
+from wsipipe.parallel import Fleet, cpu_count
+from wsipipe.progress import Reporter
+from wsipipe.tables import slide_row, write_tables
+
+THUMBNAIL_PX = 112
+"""Longest side of a slide's picture on the cohort page."""
+
+
+@dataclass(frozen=True)
+class LabelWork:
+    """What every slide's task is told."""
+
+    work: Work
+    model: str
+    """Hash of the model in OUT; "" when no slide has a cell."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a slide's task gives back: its row of proportions.csv, and what the cohort page shows of it."""
+
+    row: ProportionsRow
+    warnings: tuple[str, ...]
+    thumbnail: str
+
+
+def label_cohort(
+    folders: Sequence[SlideFolder],
+    label_work: LabelWork,
+    fleet: Fleet,
+    report: Reporter,
+    failed: Callable[[Failures], None],
+) -> list[Labelled]:
+    """Label every slide and bring its tables up to date; `failed` is told of each failure. By slide_id."""
+    found = []
+    with tallied("label", len(folders), report) as tally:
+        names = [folder.slide_id for folder in folders]
+        for slide_id, outcome in fleet.each(label_task, label_work, names, tally.tick):
+            if isinstance(outcome, Labelled):
+                found.append(outcome)
+                tally.ended(failed=False, cells=outcome.row.n_cells)
+            else:
+                report.fail(str(outcome.of(slide_id)))
+                failed({slide_id: (Path(slide_id), outcome)})
+                tally.ended(failed=True)
+    return sorted(found, key=lambda labelled: labelled.row.slide_id)
+
+
+def label_task(label_work: LabelWork, slide_id: str, share: int) -> Labelled | SlideError:
+    """Label one slide and write its tables, in a worker process that may keep `share` CPUs busy."""
+    try:
+        out = label_work.work.out()
+        folder = out.slide(slide_id)
+        settings = replace(label_work.work.settings, workers=min(share, cpu_count()))
+        model = _model(out.model, label_work.model) if label_work.model else None
+        with logged(folder) as log:
+            store = CellStore(folder.store)
+            if model is not None:
+                label_store(store, model, settings, log)
+            write_tables(out, folder, store, model)
+            return Labelled(slide_row(store, model), tuple(store.attributes["warnings"]), _thumbnail(store))
+    except WorkerDiedError:
+        raise
+    except WsipipeError as error:
+        return as_slide_error(error)
+    except Exception as error:
+        if label_work.work.settings.debug:
+            raise
+        what = f"unexpected {type(error).__name__}: {error}"  # whatever is wrong with one store, the others must go on
+        return SlideError(what, "run it with --debug and report what it prints")
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path, model_hash: str) -> Model:  # noqa: ARG001 - the hash tells models in one place apart
+    """The model of OUT, loaded once a process."""
+    return load(path)
+
+
+def _thumbnail(store: CellStore) -> str:
+    overview: NDArray[np.uint8] = np.asarray(store.array("overview")[:])
+    shrink = max(overview.shape[:2]) / THUMBNAIL_PX
+    size = (max(1, round(overview.shape[1] / shrink)), max(1, round(overview.shape[0] / shrink)))
+    return jpeg_uri(np.asarray(cv2.resize(overview, size, interpolation=cv2.INTER_AREA), np.uint8))

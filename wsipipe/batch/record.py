@@ -1,0 +1,82 @@
+"""What a batch leaves in OUT beside the slides' own folders: failures, what the table said, the cohort page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.atomic import atomic_write
+from wsipipe.batch.check import CohortSlide, Failures
+from wsipipe.batch.label import Labelled
+from wsipipe.cohort.outliers import outliers
+from wsipipe.config import Settings
+from wsipipe.csvtext import csv_field
+from wsipipe.export.classes import CellClass
+from wsipipe.export.report.cohort_page import CohortReport, CohortRow, cohort_page
+from wsipipe.gan.checkpoint import Model
+from wsipipe.io.output import OutputFolder
+from wsipipe.segmenting import versions
+
+
+def write_cohort(out: OutputFolder, slides: Sequence[CohortSlide]) -> None:
+    """cohort.csv: label and patient of each slide by slide_id, as `wsipipe classify --labels` takes them."""
+    said = [name for name in ("label", "patient") if any(getattr(slide, name) for slide in slides)]
+    if not said:
+        out.cohort.unlink(missing_ok=True)
+        return
+    with atomic_write(out.cohort) as file:
+        file.write(",".join(("slide_id", *said)) + "\n")
+        for slide in slides:
+            file.write(",".join(csv_field(getattr(slide, name)) for name in ("slide_id", *said)) + "\n")
+
+
+def write_page(
+    out: OutputFolder,
+    labelled: Sequence[Labelled],
+    slides: Sequence[CohortSlide],
+    failures: Failures,
+    classes: Sequence[CellClass],
+    made: Sequence[tuple[str, str]],
+) -> None:
+    """report.html of the cohort."""
+    said = {slide.slide_id: slide for slide in slides}
+    unusual = outliers(_columns(labelled, classes))
+    rows = []
+    for one, odd in zip(labelled, unusual, strict=True):
+        row, slide = one.row, said.get(one.row.slide_id)
+        rows.append(
+            CohortRow(
+                slide_id=row.slide_id,
+                n_cells=row.n_cells,
+                tissue_mm2=row.tissue_mm2,
+                p=row.p,
+                notes=(*(flag.replace("_", " ") for flag in row.flags), *one.warnings),
+                unusual=odd,
+                label=slide.label if slide else "",
+                patient=slide.patient if slide else "",
+                thumbnail=one.thumbnail,
+            )
+        )
+    failed = [(slide_id, error.what, error.remedy) for slide_id, (_, error) in sorted(failures.items())]
+    page = cohort_page(CohortReport(out.path.name, rows, classes, failed, made))
+    with atomic_write(out.report) as file:
+        file.write(page)
+
+
+def made_by(settings: Settings, model: Model | None) -> list[tuple[str, str]]:
+    """Which recipe, model and versions, in words."""
+    origin = str(model.facts.get("origin", "")) if model else ""
+    return [
+        ("Recipe", settings.recipe.name),
+        ("Model", f"{model.hash}, {origin}" if model else "none"),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
+    ]
+
+
+def _columns(labelled: Sequence[Labelled], classes: Sequence[CellClass]) -> dict[str, NDArray[np.float64]]:
+    """What slides are compared by: density and shares; NaN where a slide has none."""
+    rows = [one.row for one in labelled]
+    columns = {"nuclei per mm²": np.array([r.n_cells / r.tissue_mm2 if r.tissue_mm2 > 0 else np.nan for r in rows])}
+    for i, cell_class in enumerate(classes):
+        columns[f"share of {cell_class.name}"] = np.array([r.p[i] if r.p else np.nan for r in rows])
+    return columns
