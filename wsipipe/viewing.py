@@ -2,25 +2,24 @@
 
 import functools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.errors import SlideError, StoreError, UsageError
+from wsipipe.errors import StoreError, UsageError
 from wsipipe.export.classes import CellClass
 from wsipipe.export.encode import png_uri
 from wsipipe.export.viewer.packing import OUTLINE_TILE_PX, pack_cells, pack_outlines
 from wsipipe.export.viewer.server import ViewerServer
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.io.output import OutputFolder, SlideFolder
-from wsipipe.io.slide import SUFFIXES, Slide, fingerprint, open_slide
+from wsipipe.io.slide_files import find_slide, slide_files
 from wsipipe.io.store import CellStore
 from wsipipe.pipeline import name_classes
 from wsipipe.progress import Reporter
-from wsipipe.records import SlideInfo
 from wsipipe.stored import slide_info
 from wsipipe.tables import class_names
 from wsipipe.tilesource import StoredPicture, TileSource
@@ -31,6 +30,12 @@ GALLERY_CELLS = 48
 _ALL_NUCLEI = CellClass("nuclei", (0, 114, 178))
 _FACTS = ("area_um2", "perimeter_um", "eccentricity", "solidity", "h_od_mean", "h_od_std", "e_od_mean", "e_od_std")
 _STRIPS_KEPT = 8
+
+_COPY = "this file is a copy or was changed after its cells were found"
+_NOT_FOUND = (
+    "the slide file was not found, so the small overview that is kept with the cells is shown; "
+    "name the file or its folder with --slides"
+)
 
 
 class SlideView:
@@ -135,7 +140,7 @@ class OutputView:
         self._model = load(self._out.model) if self._out.model.is_file() else None
         self._report = report
         self._naming = threading.Lock()
-        self._files = _candidates([*slides, path, path.resolve().parent])
+        self._files = slide_files([*slides, path, path.resolve().parent])
         k = self._model.config.classes if self._model else 1
         self._open = functools.lru_cache(4)(lambda i: self._view(finished[i], k))
         self._names = [folder.slide_id for folder in finished]
@@ -186,7 +191,8 @@ class OutputView:
 
     def _view(self, folder: SlideFolder, k: int) -> SlideView:
         info = slide_info(CellStore(folder.store))
-        found, note = find_slide(info, self._files)
+        found, same = find_slide(info, self._files)
+        note = "" if same else _NOT_FOUND if found is None else _COPY
         if note:
             self._report.warn(f"{info.slide_id}: {note}")
         return SlideView(folder, self._model, k, found, note)
@@ -218,43 +224,3 @@ def serve(path: Path, slides: Sequence[Path], port: int, report: Reporter) -> Vi
         raise UsageError(
             f"cannot be used ({error.strerror})", "leave it out to take a free one", f"--port {port}"
         ) from error
-
-
-def find_slide(info: SlideInfo, files: Iterable[Path]) -> tuple[Path | None, str]:
-    """The file that a store was made from, and what the user should know about it; no path is kept in outputs.
-
-    A file of the same bytes and time of change is the one. Otherwise one whose name the slide_id begins with, and whose
-    pixels are as many: a copy has another time of change.
-    """
-    named = [path for path in files if info.slide_id == path.stem or info.slide_id.startswith(f"{path.stem}-")]
-    for path in named:
-        if fingerprint(path) == info.fingerprint:
-            return path, ""
-    for path in named:
-        if _same_size(path, info):
-            return path, "this file is a copy or was changed after its cells were found"
-    return None, (
-        "the slide file was not found, so the small overview that is kept with the cells is shown; "
-        "name the file or its folder with --slides"
-    )
-
-
-def _same_size(path: Path, info: SlideInfo) -> bool:
-    try:
-        with open_slide(path, mpp=info.mpp) as slide:
-            return _size(slide) == (info.width_px, info.height_px)
-    except SlideError:
-        return False
-
-
-def _size(slide: Slide) -> tuple[int, int]:
-    return slide.info.width_px, slide.info.height_px
-
-
-def _candidates(places: Iterable[Path]) -> list[Path]:
-    """Files that may be slides: those given, and those right in the given folders."""
-    found: dict[Path, None] = {}
-    for place in places:
-        inside = sorted(place.iterdir()) if place.is_dir() else [place]
-        found.update((path, None) for path in inside if path.suffix.lower() in SUFFIXES and path.is_file())
-    return list(found)
