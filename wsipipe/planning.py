@@ -1,15 +1,18 @@
 """A slide looked over once, before any tile: where its tissue is, how it is stained, which tiles are to be done."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import Recipe, Settings
 from wsipipe.errors import NoTissueError
-from wsipipe.image.focus import block_px, in_focus
+from wsipipe.image.focus import block_px, in_focus, pixels_per_um
+from wsipipe.image.folds import Fold, find_folds, lies_double
 from wsipipe.image.nuclei import fit_threshold
 from wsipipe.image.patches import view_halo_px
 from wsipipe.image.quality import Unfit
@@ -19,9 +22,13 @@ from wsipipe.image.tissue import Tissue, find_tissue
 from wsipipe.io.regions import read_regions
 from wsipipe.io.slide import Slide
 from wsipipe.records import Box, Grid, SlideInfo, StainProfile, Tile
+from wsipipe.units import um_to_px
 
 SAMPLE_BLOCK_PX = 256
 """Side of the blocks, on the working grid, that the stain profile is fitted on."""
+
+FOLD_LOOKS, FOLD_REACH_UM = 16, 64.0
+"""At most this many squares, reaching so far from their middle, are read of what may be a fold."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +101,46 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
     blocks = np.stack([rgb for _, rgb in sampled])
     profile = fit_stain(blocks, tissue.white, recipe.stain)
     profile = dataclasses.replace(profile, threshold=fit_threshold(blocks, grid.mpp, profile, recipe.nuclei))
+    folded = np.zeros_like(tissue.mask)
+    for fold in find_folds(overview, tissue.mask, overview_grid.mpp, profile, recipe.quality):
+        if _is_fold(slide, fold, overview_grid, grid, profile.white):
+            folded[fold.box.y : fold.box.bottom, fold.box.x : fold.box.right] |= fold.inside
+    unfit = Unfit(np.zeros_like(folded), tissue.ink, folded)
+    leaves_out = recipe.quality.leave_out_folds and given is None  # no given nucleus is dropped
+    mask = tissue.mask & ~folded if leaves_out else tissue.mask
     halo = max(view_halo_px(grid.mpp, recipe.nuclei, recipe.patches), block_px(grid.mpp) - 1)
     tiles = plan_tiles(grid.width_px, grid.height_px, recipe.tiling.tile_px, halo)
     fallback = (f"stain: {profile.fallback}",) if profile.fallback else ()
     return SlidePlan(
         task=SlideTask(path, slide.info, grid, profile, recipe),
-        tiles=tuple(tile for tile in tiles if touches(tissue.mask, tile.core, mask_px)),
+        tiles=tuple(tile for tile in tiles if touches(mask, tile.core, mask_px)),
         sampled=tuple(box for box, _ in sampled),
         blocks=blocks,
         overview=overview,
-        tissue=tissue.mask,
+        tissue=mask,
         overview_grid=overview_grid,
-        unfit=Unfit(np.zeros_like(tissue.mask), tissue.ink, np.zeros_like(tissue.mask)),
+        unfit=unfit,
         warnings=(*tissue.warnings, *fallback),
     )
+
+
+def _is_fold(slide: Slide, fold: Fold, overview: Grid, grid: Grid, white: tuple[float, float, float]) -> bool:
+    """Look at what may be a fold in squares of finer pixels, spread over it."""
+    scale, shrink = overview.downsample / grid.downsample, pixels_per_um(grid.mpp)
+    reach = math.ceil(um_to_px(FOLD_REACH_UM, grid.mpp))
+    places = np.argwhere(fold.inside) + (fold.box.y, fold.box.x)
+    inside, beside = [], []
+    for y, x in ((places[:: -(-len(places) // FOLD_LOOKS)] + 0.5) * scale).astype(int).tolist():
+        left, top = max(0, x - reach), max(0, y - reach)
+        right, bottom = min(grid.width_px, x + reach), min(grid.height_px, y + reach)
+        rgb = slide.read(grid, Box(left, top, right - left, bottom - top)).rgb
+        small = cv2.resize(rgb, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+        row = ((top + (np.arange(small.shape[0]) + 0.5) * shrink) / scale).astype(np.intp) - fold.box.y
+        column = ((left + (np.arange(small.shape[1]) + 0.5) * shrink) / scale).astype(np.intp) - fold.box.x
+        at = np.ix_(np.clip(row, 0, fold.box.height - 1), np.clip(column, 0, fold.box.width - 1))
+        inside.append(small[fold.inside[at]])
+        beside.append(small[fold.beside[at]])
+    return lies_double(np.concatenate(inside), np.concatenate(beside), white)
 
 
 def _around(places: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:

@@ -30,9 +30,14 @@ _POOLED = 3
 _NEARBY = 5
 
 
+def pixels_per_um(mpp: float) -> int:
+    """Pixels of a grid of `mpp` microns per pixel, a side, that make one of about 1 um."""
+    return max(1, round(1.0 / mpp))
+
+
 def block_px(mpp: float) -> int:
     """Side of a block on a grid of `mpp` microns per pixel: about 32 um."""
-    return SIDE * _shrink(mpp)
+    return SIDE * pixels_per_um(mpp)
 
 
 def blocks_of(box: Box, mpp: float) -> Box:
@@ -59,7 +64,7 @@ def block_energies(rgb: NDArray[np.uint8], view: Box, core: Box, mpp: float) -> 
     """
     blocks, side = blocks_of(core, mpp), block_px(mpp)
     out = np.zeros((blocks.height, blocks.width, len(LAGS)), np.uint32)
-    _energies(plain(rgb), blocks.x * side - view.x, blocks.y * side - view.y, _shrink(mpp), out)
+    _energies(plain(rgb), blocks.x * side - view.x, blocks.y * side - view.y, pixels_per_um(mpp), out)
     return out
 
 
@@ -94,11 +99,6 @@ def in_focus(rgb: NDArray[np.uint8], box: Box, mpp: float, config: QualityConfig
     """Whether less than half of the blocks that lie whole in `box`, whose pixels are `rgb`, are out of focus."""
     energies = block_energies(rgb, box, box, mpp)
     return bool(find_blurred(energies, np.asarray(energies.any(axis=2)), config).mean() < 0.5)
-
-
-def _shrink(mpp: float) -> int:
-    """Pixels of the grid, a side, that make one of about 1 um."""
-    return max(1, round(1.0 / mpp))
 
 
 def _around(values: NDArray[np.int64], side: int) -> NDArray[np.int64]:
