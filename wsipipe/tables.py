@@ -16,6 +16,7 @@ from wsipipe.export.masks import PNG_MAX_CELLS, PNG_MAX_SIDE_PX, label_image, wr
 from wsipipe.export.report.page import slide_page
 from wsipipe.export.tables import cells_csv, proportions_csv
 from wsipipe.gan.checkpoint import Model
+from wsipipe.image.quality import unfit_flags
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.reporting import slide_report
@@ -106,6 +107,7 @@ def slide_row(store: CellStore, model: Model | None) -> ProportionsRow:
     flags = (
         *(("unreadable",) if counts["unreadable_share"] > 0 else ()),
         *(("stain_fallback",) if store.attributes["stain"]["fallback"] else ()),
+        *unfit_flags(counts["unfit"], recipe.quality),
     )
     return proportions_row(
         store.slide_id,

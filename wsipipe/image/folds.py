@@ -131,7 +131,8 @@ def _median_around(stain: Stain, tissue: NDArray[np.bool_], mpp: float) -> Stain
     """Median over a square, where beside the tissue is what is usual; in steps of 16 levels."""
     side = 2 * round(um_to_px(_AROUND_UM, mpp) / 2) + 1
     filled = np.where(tissue, stain, _SCALE) >> 4
-    return np.asarray(cv2.medianBlur(filled.astype(np.uint8), side), np.uint16) << 4
+    median = np.asarray(cv2.medianBlur(filled.astype(np.uint8), side), np.uint16)
+    return median * np.uint16(16)
 
 
 def _is_dense(crop: _Crop, config: QualityConfig) -> bool:

@@ -67,7 +67,7 @@ def found_sentences(counts: dict[str, dict[str, float]], config: QualityConfig) 
     )
 
 
-def flags(counts: dict[str, dict[str, float]], config: QualityConfig) -> tuple[str, ...]:
+def unfit_flags(counts: dict[str, dict[str, float]], config: QualityConfig) -> tuple[str, ...]:
     """Kinds of which there is more than the recipe's share."""
     return tuple(kind for kind, values in counts.items() if values["share"] > config.flag_share)
 
