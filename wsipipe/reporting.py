@@ -162,8 +162,10 @@ def _surest(store: CellStore, labels: Labels | None, index: int) -> NDArray[np.u
         return _no_patches(store)
     rows = np.flatnonzero(labels.classes == index)
     best = rows[np.argsort(-labels.confidence[rows], kind="stable")[:_EXAMPLES]]
-    picked = [np.asarray(store.patches[int(row)]) for row in best]
-    return np.stack(picked) if picked else _no_patches(store)
+    if not len(best):
+        return _no_patches(store)
+    in_order, back = np.unique(best, return_inverse=True)
+    return np.asarray(store.patches.oindex[in_order])[back]
 
 
 def _no_patches(store: CellStore) -> NDArray[np.uint8]:

@@ -17,6 +17,9 @@ DENSITY_PX = 360
 DENSITY_UM = 100.0
 """Standard deviation of the Gaussian that densities are smoothed with."""
 
+_SIGMA_PX = 6.0
+"""Wider Gaussians are drawn on a smaller picture."""
+
 _LEAST_TISSUE = 0.2
 """Smoothed share of tissue below which a density would rest on next to nothing."""
 
@@ -98,9 +101,18 @@ class CellMaps:
             share[:] = 1.0
         sigma = max(1.0, DENSITY_UM / um)
         counts = self._counts[index].reshape(size[::-1]).astype(np.float32)
-        blurred, weight = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (counts, share))
+        blurred, weight = (_blur(part, sigma) for part in (counts, share))
         density = blurred / np.maximum(weight, _LEAST_TISSUE) / (um / 1000) ** 2
         return np.where(share > 0, density, np.float32(np.nan)).astype(np.float32)
+
+
+def _blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Gaussian; a wide one on a smaller copy, as small slides are enlarged and would take seconds."""
+    shrink = max(1, int(sigma / _SIGMA_PX))
+    height, width = image.shape
+    small = cv2.resize(image, (-(-width // shrink), -(-height // shrink)), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def density_picture(density: NDArray[np.float32]) -> NDArray[np.uint8]:
