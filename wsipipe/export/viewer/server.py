@@ -27,8 +27,9 @@ _ASSETS = {
     "openseadragon.min.js": ("openseadragon.min.js", "text/javascript; charset=utf-8"),
 }
 _JSON, _BINARY, _JPEG = "application/json", "application/octet-stream", "image/jpeg"
+# OpenSeadragon writes style attributes, so styles may be inline; scripts may not.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _BODY_LIMIT = 1 << 16
