@@ -1,5 +1,6 @@
 """Slides through OpenSlide."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
 from wsipipe.io.pixels import composite_on_white
 from wsipipe.io.readers import CannotOpenError, Facts, ReadFailureError, reopened
+from wsipipe.io.tiff_tiles import PlainTiff
 from wsipipe.records import Box, Level
 
 _PROPERTIES = (
@@ -38,6 +40,7 @@ class OpenSlideReader:
         except openslide.OpenSlideError as error:
             self._slide.close()
             raise CannotOpenError(_reason(error, path)) from error
+        self._plain = PlainTiff(path, self.facts.vendor, self.facts.levels)
 
     def exact(self, level: int) -> bool:
         """True where a level pixel is a whole step of level-0 pixels, so that Cairo never shifts by fractions."""
@@ -45,6 +48,14 @@ class OpenSlideReader:
 
     def read(self, level: int, box: Box) -> NDArray[np.uint8]:
         """See `Reader.read`."""
+        if self.exact(level):
+            tiles = self._plain.level(level, functools.partial(self._compose, level))
+            if tiles is not None:
+                return tiles.read(box, functools.partial(self._compose, level))
+        return self._compose(level, box)
+
+    def _compose(self, level: int, box: Box) -> NDArray[np.uint8]:
+        """Pixels as OpenSlide composes them."""
         downsample = self.facts.levels[level].downsample
         corner = (round(box.x * downsample), round(box.y * downsample))
         try:
@@ -58,6 +69,7 @@ class OpenSlideReader:
     def close(self) -> None:
         """See `Reader.close`."""
         self._slide.close()
+        self._plain.close()
 
 
 def _open(path: Path) -> openslide.OpenSlide:
