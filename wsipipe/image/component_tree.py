@@ -31,6 +31,9 @@ SEEN, GAINS = 1 << 8, 1 << 9
 """Flags beside the grey level of a pixel: the flood has come to it or never will; it is the seed of an event of the
 next image."""
 
+COME_BACK = -100
+"""Stands for the sides of a pixel that the flood comes back to."""
+
 
 @compiled_part
 def _see_neighbours(
@@ -40,30 +43,39 @@ def _see_neighbours(
     pixel: int,
     level: int,
     width: int,
-) -> int:
-    """Queue the unseen neighbours of a pixel; stops at the first that is brighter and returns it, else -1."""
+) -> tuple[int, int]:
+    """Queue the unseen neighbours of a pixel that are not brighter, and the pixel itself if several are.
+
+    These may be parts of different summits, which only this pixel joins: the flood comes back for the others.
+
+    Returns
+    -------
+    uphill : int
+        An unseen brighter neighbour, or -1.
+    sides : int
+        Sides that the pixel adds to the rim, less those it takes away (of two pixels of one level each takes half);
+        COME_BACK if the pixel is not done with.
+    """
+    sides, brighter, uphill = 4, 0, -1
     for step in (-width, -1, 1, width):
         other = pixel + step
-        value = pixels[other]
+        value = pixels[np.uint64(other)]  # unsigned: numba looks for no negative index
+        at = int(value & 255)
+        sides -= (at >= level) + (at > level)
         if value & SEEN:
             continue
-        pixels[other] = value | SEEN
-        value &= 255
-        if value > level:
-            return other
-        queue[end[value]] = other
-        end[value] += 1
-    return -1
-
-
-@compiled_part
-def _sides(pixels: NDArray[np.uint16], pixel: int, level: int, width: int) -> int:
-    """Sides that a pixel adds to the rim, less those it takes away; of two pixels of one level each takes half."""
-    sides = 4
-    for step in (-width, -1, 1, width):
-        other = pixels[pixel + step] & 255
-        sides -= (other >= level) + (other > level)
-    return sides
+        if at > level:
+            brighter += 1
+            uphill = other
+        else:
+            pixels[np.uint64(other)] = value | SEEN
+            queue[end[at]] = other
+            end[at] += 1
+    if brighter > 1:
+        queue[end[level]] = pixel
+        end[level] += 1
+        sides = COME_BACK
+    return uphill, sides
 
 
 @compiled_part
@@ -140,17 +152,16 @@ def _walk(
         pixels[pixel] |= SEEN
         open_node(nodes, node, level, counts[N_LOST])
         while level >= base:
-            brighter = _see_neighbours(pixels, queue, end, pixel, level, width)
-            if brighter >= 0:
-                queue[end[level]] = pixel
-                end[level] += 1
-                pixel, node, level = brighter, node + 1, int(pixels[brighter] & 255)
-                open_node(nodes, node, level, counts[N_LOST])
-                continue
-            if nodes[node, LONG] == 0:
-                add_pixel(nodes, node, pixel, width, _sides(pixels, pixel, level, width), outflow[pixel])
+            uphill, sides = _see_neighbours(pixels, queue, end, pixel, level, width)
+            if sides != COME_BACK and nodes[node, LONG] == 0:
+                add_pixel(nodes, node, pixel, width, sides, outflow[pixel])
                 if pixels[pixel] & GAINS:
                     _add_gains(gains, later, last_later[pixel])
+            if uphill >= 0:
+                pixel, node, level = uphill, node + 1, int(pixels[uphill] & 255)
+                pixels[pixel] |= SEEN
+                open_node(nodes, node, level, counts[N_LOST])
+                continue
             while level >= base and end[level] == begin[level]:
                 level -= 1
             if level < nodes[node, LEVEL]:

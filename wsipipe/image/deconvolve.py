@@ -17,13 +17,17 @@ OD_UNIT = 0.001
 """Optical density of one grey level of the separated images."""
 
 
-def separate(rgb: NDArray[np.uint8], profile: StainProfile) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def separate(
+    rgb: NDArray[np.uint8], profile: StainProfile, within: NDArray[np.int32] | None = None
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Split pixels into the slide's two stains; every pixel depends on itself only.
 
     Parameters
     ----------
     rgb : uint8, (h, w, 3)
     profile : StainProfile
+    within : int32, (h, w), optional
+        Labels: where they are 0 the results are left 0.
 
     Returns
     -------
@@ -32,8 +36,9 @@ def separate(rgb: NDArray[np.uint8], profile: StainProfile) -> tuple[NDArray[np.
         OD_UNIT; negative concentrations are 0.
     """
     tables = lut.weighted_tables(lut.od_table(profile.white, OD_UNIT), unmixing(profile.vectors))
-    h_od, e_od = np.empty(rgb.shape[:2], np.uint16), np.empty(rgb.shape[:2], np.uint16)
-    lut.sum_pair(plain(rgb.reshape(-1, 3)), tables, h_od.reshape(-1), e_od.reshape(-1))
+    h_od, e_od = np.zeros(rgb.shape[:2], np.uint16), np.zeros(rgb.shape[:2], np.uint16)
+    wanted = np.ones(rgb.shape[:2], np.int32) if within is None else within
+    lut.sum_pair(plain(rgb.reshape(-1, 3)), tables, plain(wanted.reshape(-1)), h_od.reshape(-1), e_od.reshape(-1))
     return h_od, e_od
 
 

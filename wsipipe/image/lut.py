@@ -50,10 +50,16 @@ def weighted_tables(table: Ints, weights: NDArray[np.float64]) -> NDArray[np.int
 
 @compiled
 def sum_pair(
-    rgb: NDArray[np.uint8], tables: NDArray[np.int32], first: NDArray[np.uint16], second: NDArray[np.uint16]
+    rgb: NDArray[np.uint8],
+    tables: NDArray[np.int32],
+    wanted: NDArray[np.int32],
+    first: NDArray[np.uint16],
+    second: NDArray[np.uint16],
 ) -> None:
-    """Write both weighted sums of every pixel of `rgb` (n, 3), negative ones as 0, into `first`, `second` (n,)."""
+    """Write both weighted sums of `rgb` (n, 3), negative ones as 0, into `first`, `second` (n,) where `wanted` (n,)."""
     for i in range(rgb.shape[0]):
+        if wanted[i] == 0:
+            continue
         r, g, b = rgb[i, 0], rgb[i, 1], rgb[i, 2]
         one = (tables[0, 0, r] + tables[0, 1, g] + tables[0, 2, b] + 128) >> 8
         two = (tables[1, 0, r] + tables[1, 1, g] + tables[1, 2, b] + 128) >> 8
@@ -71,16 +77,15 @@ def sum_one(rgb: NDArray[np.uint8], tables: NDArray[np.int32], out: NDArray[np.u
 
 @compiled
 def through_tables(
-    rgb: NDArray[np.uint8], before: Ints, matrix: Ints, offset: Ints, after: Ints, out: NDArray[np.uint8]
+    rgb: NDArray[np.uint8], tables: NDArray[np.int32], after: NDArray[np.uint8], out: NDArray[np.uint8]
 ) -> None:
-    """Map pixels (n, 3): table per channel, 3x3 fixed-point matrix plus offset, one output table per channel."""
-    last = after.shape[1] - 1
-    small = after.astype(np.uint8)  # stays in the nearest cache
+    """Map pixels (n, 3): three weighted sums of every pixel, then an output table (3, m) for each."""
+    last = np.int32(after.shape[1] - 1)
     for i in range(rgb.shape[0]):
-        a, b, c = before[0, rgb[i, 0]], before[1, rgb[i, 1]], before[2, rgb[i, 2]]
+        r, g, b = rgb[i, 0], rgb[i, 1], rgb[i, 2]
         for k in range(3):
-            value = (matrix[k, 0] * a + matrix[k, 1] * b + matrix[k, 2] * c + offset[k]) >> 16
-            out[i, k] = small[k, min(max(value, 0), last)]
+            value = (tables[k, 0, r] + tables[k, 1, g] + tables[k, 2, b] + 128) >> 8
+            out[i, k] = after[k, min(max(value, 0), last)]
 
 
 @compiled

@@ -46,7 +46,7 @@ class Nuclei:
     labels : int32, (h, w)
         0 background, 1..n one 4-connected nucleus each, numbered in raster order of their first pixels.
     h_od, e_od : uint16, (h, w)
-        Haematoxylin and eosin in `deconvolve.OD_UNIT`.
+        Haematoxylin and eosin in `deconvolve.OD_UNIT`, 0 outside the nuclei.
     oversized : int32, (m, 2)
         One pixel (y, x) of each object that was dropped because it is larger than a nucleus can be.
     """
@@ -107,7 +107,6 @@ def find_nuclei(rgb: NDArray[np.uint8], mpp: float, profile: StainProfile, confi
     if not profile.threshold > 0:
         msg = f"the profile's threshold is {profile.threshold}: fit_threshold comes first"
         raise ValueError(msg)
-    h_od, e_od = separate(rgb, profile)
     nuclear = mixed(rgb, profile, config.reference_share)
     gain = round(THRESHOLD_LEVEL * OD_UNIT / profile.threshold * 2**20)
     images = _images(nuclear, mpp, gain, config)
@@ -118,6 +117,7 @@ def find_nuclei(rgb: NDArray[np.uint8], mpp: float, profile: StainProfile, confi
     labels = plain(padded[1:-1, 1:-1])
     fill_holes(labels, n, um2_to_px2(config.max_hole_um2, mpp))
     renumber(labels, n)
+    h_od, e_od = separate(rgb, profile, labels)
     y, x = np.divmod(lost, outflow.shape[1])
     return Nuclei(labels, h_od, e_od, np.stack([y - 1, x - 1], axis=1).astype(np.int32))
 
@@ -164,30 +164,46 @@ def _outflow(smooth: NDArray[np.float32], mpp: float, gain: int, config: NucleiC
     reach = _reach_px(mpp, config)
     m = reach + 2
     edge = cv2.copyMakeBorder(smooth, m, m, m, m, cv2.BORDER_REPLICATE)
-    half = round(config.half_drop * THRESHOLD_LEVEL * 2**32 / gain)
-    height, width = smooth.shape[0] + 2, smooth.shape[1] + 2
-    right, down = np.empty((height, width), np.int16), np.empty((height, width), np.int16)
-    inner, far = slice(reach + 1, -reach - 1), 2 * reach + 2
-    _contrast(edge[inner, 1 : 1 + width], edge[inner, far : far + width], half, right)
-    _contrast(edge[1 : 1 + height, inner], edge[far : far + height, inner], half, down)
-    outflow = np.zeros((height, width), np.int16)
-    outflow[1:-1, 1:-1] = right[1:-1, 1:-1] - right[1:-1, :-2] + down[1:-1, 1:-1] - down[:-2, 1:-1]
+    half = np.float32(config.half_drop * THRESHOLD_LEVEL * 2**32 / gain)
+    outflow = np.empty((smooth.shape[0] + 2, smooth.shape[1] + 2), np.int16)
+    _sum_contrasts(edge, reach, half, outflow)
     return outflow
 
 
 @compiled
-def _contrast(near: NDArray[np.float32], far: NDArray[np.float32], half: int, out: NDArray[np.int16]) -> None:
-    """Contrast of each pixel to a neighbour: the drop d from `near` to `far` as d / (|d| + half), in DROP_UNIT.
+def _contrasts(near: NDArray[np.float32], far: NDArray[np.float32], half: np.float32, out: NDArray[np.int16]) -> None:
+    """Contrast of each pixel of a row to a neighbour: the drop d from near to far as d / (|d| + half), in DROP_UNIT.
 
-    The drop is taken from `reach` pixels on this side to `reach` pixels beyond the neighbour. Saturation keeps glass
-    beside a nucleus from outweighing the rest of its rim. The quotients of whole numbers below 2 ** 35 lie farther
-    below the next whole number than float64 rounds: rounding down is exact, and opposite directions are opposite.
+    Saturation keeps glass beside a nucleus from outweighing the rest of its rim. Rounding down the size of the drop
+    makes opposite directions opposite.
     """
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            drop = np.float64(near[y, x]) - np.float64(far[y, x])
-            worth = np.floor(abs(drop) * 1000.0 / (abs(drop) + half))
-            out[y, x] = np.int16(worth if drop > 0 else -worth)
+    for x in range(out.shape[0]):
+        drop = near[x] - far[x]
+        size = abs(drop)
+        worth = np.floor(size * np.float32(1000.0) / (size + half))
+        out[x] = np.int16(np.int32(worth if drop > 0 else -worth))
+
+
+@compiled
+def _sum_contrasts(edge: NDArray[np.float32], reach: int, half: np.float32, out: NDArray[np.int16]) -> None:
+    """Sum the contrasts of each pixel of `out`, 0 at its rim; `edge` has `reach` + 1 pixels more on every side.
+
+    The drop is taken from `reach` pixels on this side to `reach` pixels beyond the neighbour.
+    """
+    height, width = out.shape
+    first, last = reach + 1, reach + 1 + width
+    right, above, below = np.empty(width, np.int16), np.empty(width, np.int16), np.empty(width, np.int16)
+    _contrasts(edge[1, first:last], edge[2 * reach + 2, first:last], half, above)
+    out[0] = 0
+    out[height - 1] = 0
+    for y in range(1, height - 1):
+        row = edge[y + reach + 1]
+        _contrasts(row[1 : 1 + width], row[2 * reach + 2 : 2 * reach + 2 + width], half, right)
+        _contrasts(edge[y + 1, first:last], edge[y + 2 * reach + 2, first:last], half, below)
+        out[y, 0] = out[y, width - 1] = 0
+        for x in range(1, width - 1):
+            out[y, x] = right[x] - right[x - 1] + below[x] - above[x]
+        above, below = below, above
 
 
 @compiled

@@ -14,20 +14,20 @@ LARGEST_VALUE = (1 << 24) // KERNEL_SUM**2 - 1
 
 
 def gaussian_kernel(sigma_px: float) -> NDArray[np.float32]:
-    """Whole-number Gaussian weights, odd in number, that sum to KERNEL_SUM; a single weight for sigma 0."""
-    radius = gaussian_radius(sigma_px)
+    """Whole-number Gaussian weights that sum to KERNEL_SUM, odd in number, none 0; a single one for sigma 0."""
+    radius = int(np.ceil(2.5 * sigma_px)) if sigma_px > 0.15 else 0
     if radius == 0:
         return np.array([KERNEL_SUM], np.float32)
     x = np.arange(-radius, radius + 1)
     ideal = np.exp(-0.5 * (x / sigma_px) ** 2)
     weights = np.rint(ideal / ideal.sum() * KERNEL_SUM)
     weights[radius] += KERNEL_SUM - weights.sum()
-    return np.asarray(weights, np.float32)
+    return np.trim_zeros(np.asarray(weights, np.float32))
 
 
 def gaussian_radius(sigma_px: float) -> int:
     """Pixels on either side that `gaussian_blur` looks at."""
-    return int(np.ceil(2.5 * sigma_px)) if sigma_px > 0.15 else 0
+    return len(gaussian_kernel(sigma_px)) // 2
 
 
 def gaussian_blur(image: NDArray[np.uint16], sigma_px: float) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ TMI 35(8), 2016.
 Reinhard et al., "Color transfer between images", IEEE CG&A 21(5), 2001.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def normalize(rgb: NDArray[np.uint8], profile: StainProfile) -> NDArray[np.uint8
     pixels = plain(rgb.reshape(-1, 3))
     out = np.empty_like(pixels)
     if profile.method in {"macenko", "vahadane", "given"}:
-        _normalize_stains(pixels, profile, out)
+        lut.through_tables(pixels, *_stain_tables(profile), out)
     elif profile.method == "reinhard":
         _normalize_reinhard(pixels, profile, out)
     else:
@@ -246,19 +247,14 @@ def _fit_reinhard(
     return _triple(mean), _triple(std), ""
 
 
-def _normalize_stains(pixels: NDArray[np.uint8], profile: StainProfile, out: NDArray[np.uint8]) -> None:
+@functools.lru_cache(maxsize=8)  # every tile of a slide asks for the same
+def _stain_tables(profile: StainProfile) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Tables for `lut.through_tables`: to optical density as the reference has it, and back to grey levels."""
     gain = np.asarray(REFERENCE.max_od) / np.maximum(profile.max_od, MIN_MAX_OD)
     matrix = np.asarray(reference_vectors(profile)).T @ np.diag(gain) @ unmixing(profile.vectors)
     density = np.arange(round(lut.DARKEST / LOG_UNIT) + 1) * LOG_UNIT
     after = np.rint(np.clip(np.asarray(REFERENCE.white)[:, None] * 10.0 ** -density[None, :], 0.0, 255.0))
-    lut.through_tables(
-        pixels,
-        lut.od_table(profile.white, LOG_UNIT),
-        lut.fixed_point(matrix),
-        np.full(3, 1 << (lut.SHIFT - 1)),
-        after.astype(np.int64),
-        out,
-    )
+    return lut.weighted_tables(lut.od_table(profile.white, LOG_UNIT), matrix), after.astype(np.uint8)
 
 
 def _normalize_reinhard(pixels: NDArray[np.uint8], profile: StainProfile, out: NDArray[np.uint8]) -> None:
