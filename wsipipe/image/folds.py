@@ -24,6 +24,8 @@ from wsipipe.units import um2_to_px2, um_to_px
 _SMOOTH_UM, _AROUND_UM = 8.0, 200.0
 _CANDIDATE = 1.2
 """A candidate is denser than the median around it by this factor, in both stains."""
+_FULL = 0.5
+"""Tissue of less than this share of what a quarter of it reaches is fat, loose or torn, and no measure of the rest."""
 _PALE = 0.7
 """The median around counts as at least this share of the slide's: tissue beside fat or glass is no fold."""
 _RIM_UM, _GAP_UM, _OUTSIDE_UM, _BESIDE_UM = 16.0, 8.0, 32.0, 104.0
@@ -83,7 +85,7 @@ def find_folds(
     """
     if not tissue.any():
         return []
-    first, second = (_of_median(od, tissue, mpp) for od in separate(rgb, profile))
+    first, second = _of_median(separate(rgb, profile), tissue, mpp)
     denser = tissue.copy()
     for stain in (first, second):
         denser &= stain > _CANDIDATE * np.maximum(_median_around(stain, tissue, mpp), _PALE * _SCALE)
@@ -120,11 +122,16 @@ def lies_double(inside: NDArray[np.uint8], beside: NDArray[np.uint8], white: tup
     return bool(fold >= _LEAST_FLOOR * max(float(usual), 1.0))
 
 
-def _of_median(od: Stain, tissue: NDArray[np.bool_], mpp: float) -> Stain:
-    """Smoothed stain in multiples of its median over the tissue, which is _SCALE; at most 4095."""
-    smooth = gaussian_blur(od, um_to_px(_SMOOTH_UM, mpp))
-    median = max(float(np.median(smooth[tissue])), 1.0)
-    return np.asarray(np.minimum(smooth * (_SCALE / median), 4095), np.uint16)
+def _of_median(stains: tuple[Stain, Stain], tissue: NDArray[np.bool_], mpp: float) -> tuple[Stain, Stain]:
+    """Smoothed stains in multiples of their medians over the tissue but fat, which are _SCALE; at most 4095."""
+    smooth = [gaussian_blur(od, um_to_px(_SMOOTH_UM, mpp)) for od in stains]
+    density = (smooth[0] + smooth[1])[tissue]
+    full = density >= _FULL * np.percentile(density, 75)
+    first, second = (
+        np.minimum(od * (_SCALE / max(float(np.median(od[tissue][full])), 1.0)), 4095).astype(np.uint16)
+        for od in smooth
+    )
+    return first, second
 
 
 def _median_around(stain: Stain, tissue: NDArray[np.bool_], mpp: float) -> Stain:
