@@ -63,8 +63,8 @@ def test_the_margin_holds_what_lies_at_the_edge() -> None:
 
 @pytest.mark.parametrize(
     "ink",
-    [(40, 70, 190), (30, 40, 120), (20, 140, 70), (90, 200, 130), (30, 30, 35)],
-    ids=["blue", "navy", "green", "light", "black"],
+    [(40, 70, 190), (30, 40, 120), (20, 140, 70), (90, 200, 130), (30, 30, 35), (205, 30, 45), (220, 40, 80)],
+    ids=["blue", "navy", "green", "light", "black", "red", "crimson"],
 )
 def test_ink_is_left_out_and_named(ink: tuple[int, int, int]) -> None:
     rgb, inside = paint()

@@ -1,4 +1,7 @@
-"""Ink of marker pens on an overview: blue, green, black. Red ink has the colours of eosin and blood: not told apart."""
+"""Ink of marker pens on an overview: blue, green, black, red; beside the tissue and over it.
+
+What absorbs more lies nearer to its own colour: over tissue, ink is told by how much it adds to what tissue can absorb.
+"""
 
 import cv2
 import numpy as np
@@ -8,6 +11,8 @@ from wsipipe.units import um2_to_px2
 
 _WEAK = 0.4
 _BLUE_RATIO_MIN, _BLUE_RATIO_MAX, _BLUE_FACTOR = 1.0, 1.3, 1.5
+_BLUE_OVER, _BLUE_OVER_FACTOR, _BLUE_OVER_OD = 0.95, 1.25, 0.8
+"""Over tissue: red over green density, also as a multiple of the usual, and the red density that must be there."""
 
 
 def find_ink(
@@ -30,31 +35,44 @@ def find_ink(
     bool, (h, w)
     """
     smallest_px = um2_to_px2(min_area_um2, mpp)
-    ratio = _blue_ratio(density, searched)
-    ink = _grown(_blue(density, ratio, 1.0) & searched, _blue(density, ratio, _WEAK) & searched, smallest_px)
-    for colour in (_green, _black):
+    usual = _usual_ratio(density, searched)
+    ink = _grown(_blue(density, usual, 1.0) & searched, _blue(density, usual, _WEAK) & searched, smallest_px)
+    for colour in (_green, _black, _red):
         ink |= _grown(colour(density, 1.0) & searched, colour(density, _WEAK) & searched, smallest_px)
     return np.asarray(cv2.dilate(ink.astype(np.uint8), np.ones((3, 3), np.uint8))) > 0
 
 
-def _blue_ratio(density: NDArray[np.float32], searched: NDArray[np.bool_]) -> float:
-    """Red density over green density that this slide's stain does not reach.
+def _usual_ratio(density: NDArray[np.float32], searched: NDArray[np.bool_]) -> float:
+    """Red density over green density of the slide's own stain, of the quarter of it that is least blue.
 
     Haematoxylin and eosin together have a ratio of 0.5 to 0.8, haematoxylin alone of up to 1.15, blue inks of 1 to 2:
-    what counts as ink depends on the slide's own stain, taken from the quarter of it that is least blue.
+    what counts as ink depends on the slide.
     """
     red, green = density[..., 0], density[..., 1]
     stained = searched & (red + green > 0.3)
     if not stained.any():
-        return _BLUE_RATIO_MAX
-    usual = float(np.percentile(red[stained] / np.maximum(green[stained], 1e-3), 25))
-    return min(max(_BLUE_FACTOR * usual, _BLUE_RATIO_MIN), _BLUE_RATIO_MAX)
+        return _BLUE_RATIO_MAX / _BLUE_FACTOR
+    return float(np.percentile(red[stained] / np.maximum(green[stained], 1e-3), 25))
 
 
-def _blue(density: NDArray[np.float32], ratio: float, strength: float) -> NDArray[np.bool_]:
+def _blue(density: NDArray[np.float32], usual: float, strength: float) -> NDArray[np.bool_]:
     """Red absorbed more than green, and far more than blue."""
     red, green, blue = (density[..., i] for i in range(3))
-    return np.asarray((red > ratio * green) & (red > 0.35 * strength) & (red - blue > 0.15 * strength))
+    ratio = min(max(_BLUE_FACTOR * usual, _BLUE_RATIO_MIN), _BLUE_RATIO_MAX)
+    plain = (red > ratio * green) & (red > 0.35 * strength)
+    over = (red > max(_BLUE_OVER, _BLUE_OVER_FACTOR * usual) * green) & (red > _BLUE_OVER_OD)
+    return np.asarray((plain | over) & (red - blue > 0.15 * strength))
+
+
+def _red(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
+    """Red hardly absorbed, green and blue much; eosin absorbs more red, and blood less of the others.
+
+    On real tissue red density is at least 0.22 of green density wherever blue density is above half of it.
+    """
+    red, green, blue = (density[..., i] for i in range(3))
+    plain = (red < 0.16 * green) & (green > 0.35 * strength)
+    over = (red < 0.35 * green) & (green > 0.9)
+    return np.asarray((plain | over) & (blue > 0.5 * green))
 
 
 def _green(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
