@@ -15,6 +15,7 @@ from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import Settings
 from wsipipe.errors import StoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
+from wsipipe.exporting import Exported, ExportOptions, write_export
 from wsipipe.gan.checkpoint import Model, load, save
 from wsipipe.given import check_nuclei
 from wsipipe.io.cohort_table import read_cohort
@@ -33,7 +34,7 @@ from wsipipe.parallel import Fleet
 from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_all
-from wsipipe.tables import EXPORTS, class_names, write_export, write_proportions, write_report, write_rows, write_tables
+from wsipipe.tables import class_names, write_proportions, write_report, write_rows, write_tables
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
@@ -56,6 +57,7 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
         settings = dataclasses.replace(settings, train=True)
     cohort = read_cohort(source, settings.out)
     check_nuclei(settings, len(cohort.entries))
+    check_recipes(out, settings)
     model_at_hand(out, settings)
     out.make()
     with out.locked() as token, Fleet(settings.workers, settings.scheduler) as fleet:
@@ -169,18 +171,15 @@ def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassP
     return class_names(out, model), class_profiles(stores, model.hash, model.config.classes)
 
 
-def export(out_path: Path, kind: str, folder: Path | None, report: Reporter) -> int:
+def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) -> int:
     """Write the cells of every slide of an output in another form, beside its store or in one folder."""
     out = OutputFolder(out_path)
     model = load(out.model) if out.model.is_file() else None
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    for slide, store in _stores(out):
-        target = (
-            slide.path / EXPORTS[kind] if folder is None else folder / f"{slide.slide_id}{Path(EXPORTS[kind]).suffix}"
-        )
-        write_export(kind, target, store, model, class_names(out, model))
-        report.say(f"{slide.slide_id}: {target.name}")
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    for folder, store in _stores(out):
+        for path in write_export(kind, Exported(folder, store, model, class_names(out, model), options)):
+            report.say(f"{folder.slide_id}: {path.name}")
     return 0
 
 

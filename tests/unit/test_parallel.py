@@ -1,13 +1,15 @@
 import subprocess
 import sys
+import os
+import signal
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from wsipipe.errors import UsageError
-from wsipipe.parallel import PerThread, Pool, clients, cpu_count, cpus
+from wsipipe.errors import UsageError, WorkerDiedError
+from wsipipe.parallel import Fleet, PerThread, Pool, clients, cpu_count, cpus, pool_in_task
 
 
 def slow_square(shared: int, item: int) -> int:
@@ -143,3 +145,40 @@ def test_a_handle_is_closed_after_an_error():
     with Pool(workers=1) as pool, pytest.raises(OSError, match="unreadable"):
         list(pool.ordered_map(use_handle, 0, [8, 9]))
     assert Handle.count == 0
+
+
+def die_of_four(shared: int, item: int, share: int) -> tuple[int, int]:
+    time.sleep(0.05)
+    if item == shared:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * 10, share
+
+
+def spread_squares(shared: int, item: int, share: int) -> list[int]:
+    with pool_in_task(share) as pool:
+        return [result for _, result in pool.ordered_map(slow_square, shared, range(item))]
+
+
+def test_an_item_that_kills_its_process_costs_itself_only():
+    ticks: list[int] = []
+    with Fleet(2) as fleet:
+        found = dict(fleet.each(die_of_four, 4, range(9), ticks.append))
+        assert [p for p in psutil.Process().children(recursive=True) if p.is_running()]
+    assert isinstance(found.pop(4), WorkerDiedError)
+    assert {item: result[0] for item, result in found.items()} == {i: i * 10 for i in range(9) if i != 4}
+    assert all(running <= 2 for running in ticks)
+    assert not [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+
+
+def test_tiles_of_the_last_items_spread_over_idle_workers():
+    want = [5 + i * i for i in range(20)]
+    with Fleet(2) as fleet:
+        assert dict(fleet.each(spread_squares, 5, [20], lambda _: None)) == {20: want}
+        assert dict(fleet.each(spread_squares, 5, [20, 1, 0], lambda _: None)) == {20: want, 1: [5], 0: []}
+        (seen,) = fleet.everywhere(int, "7").values()
+        assert seen == 7
+
+
+def test_an_error_in_an_item_stops_everything():
+    with Fleet(1) as fleet, pytest.raises(TypeError):
+        list(fleet.each(spread_squares, 5, ["x"], lambda _: None))
