@@ -12,6 +12,7 @@ from wsipipe.config import Settings, differences
 from wsipipe.errors import ModelError, OutputMismatchError, TrainingError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
 from wsipipe.gan.device import pick_device
+from wsipipe.gan.label import arithmetic
 from wsipipe.gan.label import label as classify
 from wsipipe.gan.train import estimate_seconds
 from wsipipe.gan.train import train as fit
@@ -191,7 +192,7 @@ def label_store(store: CellStore, model: Model, settings: Settings, report: Repo
 
         threads = settings.workers or cpu_count()
         classes, confidence = classify(model, store.patches, device=device, threads=threads, progress=progress)
-    store.write_labels(Labels(model.hash, classes, confidence))
+    store.write_labels(Labels(model.hash, classes, confidence, f"{device}, {arithmetic(device)}"))
 
 
 def _check_training(out: OutputFolder, model: Model, settings: Settings) -> None:

@@ -38,7 +38,10 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
     cells_geojson(geojson_path, labelled_chunks(store, labels), slide_info(store), classes)
     write_report(report_path, store, folder.facts(), model, classes)
     origin = str(model.facts.get("origin", "")) if model else ""
-    made_by = {"model": {"hash": model.hash, "origin": origin, "seed": model.facts.get("seed")}} if model else {}
+    made_by: dict[str, Any] = {}
+    if model is not None and labels is not None:
+        made_by["model"] = {"hash": model.hash, "origin": origin, "seed": model.facts.get("seed")}
+        made_by["labels"] = {"computed": labels.computed}
     folder.note(state="labelled" if model else "segmented", **made_by, tables=shown)
 
 

@@ -75,6 +75,11 @@ def test_wrong_names_change_nothing(
     assert before == {p: p.read_bytes() for p in before}
 
 
+def test_run_json_says_how_labels_were_computed(out: Path) -> None:
+    facts = json.loads((out / "tiny" / "run.json").read_text())
+    assert facts["labels"]["computed"] in ("cpu, float32", "cpu, bfloat16", "cuda, float32", "cuda, bfloat16")
+
+
 def test_an_output_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = wsipipe(capsys, "classes", tmp_path)
     assert code == 2

@@ -7,6 +7,9 @@ import torch
 
 from wsipipe.errors import UsageError
 
+BFLOAT16_CPUS = ("avx512_bf16", "amx_bf16", "bf16")
+"""Abilities of x86 and ARM processors that multiply bfloat16, as PyTorch names them."""
+
 
 def pick_device(wanted: str) -> str:
     """The device to use, "cpu" or "cuda", for what was asked: "auto", "cpu" or "cuda".
@@ -28,6 +31,17 @@ def describe_device() -> str:
     device = pick_device("auto")
     name = torch.cuda.get_device_name() if device == "cuda" else "no CUDA device, networks run on the CPU"
     return f"torch {torch.__version__}, {name}"
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it (not where it is emulated), else float32.
+
+    Older PyTorch says nothing of a CPU's abilities; it is float32 then.
+    """
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    abilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return torch.bfloat16 if any(abilities.get(name) for name in BFLOAT16_CPUS) else torch.float32
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from wsipipe.errors import ModelError
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model
-from wsipipe.gan.device import fixed_arithmetic
+from wsipipe.gan.device import fast_dtype, fixed_arithmetic
+from wsipipe.gan.folded import folded
 from wsipipe.gan.nets import Critic
 
-CPU_BATCH = 32
-"""Cells per batch on the CPU: the activations of a narrow network then stay in a core's cache."""
+CPU_BATCH = 64
+"""Cells per batch on the CPU; narrow networks are fastest at 64 to 128, wide ones do not mind."""
 CUDA_BATCH = 4096
 
 SLICE = 8192
@@ -68,7 +69,7 @@ def label(
         )
     total = patches.shape[0]
     classes, confidence = np.empty(total, np.uint8), np.empty(total, np.float32)
-    critic = model.critic(device)
+    critic = folded(model.critic(device), fast_dtype(device))
     batch, workers = (CPU_BATCH, max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
 
     def collect(answers: list[tuple[int, Future[Answer]]]) -> None:
@@ -89,6 +90,11 @@ def label(
             waiting = submitted
         collect(waiting)
     return classes, confidence
+
+
+def arithmetic(device: str) -> str:
+    """Number format that labels are computed in on a device: "bfloat16" or "float32"."""
+    return str(fast_dtype(device)).removeprefix("torch.")
 
 
 @contextmanager

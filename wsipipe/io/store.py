@@ -227,7 +227,8 @@ class CellStore:
         classes, confidence = (
             np.asarray(self.array(f"labels/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
         )
-        return Labels(model_hash, classes, confidence)
+        computed = self._group[f"labels/{model_hash}"].attrs.get("computed", "")
+        return Labels(model_hash, classes, confidence, str(computed))
 
     def write_labels(self, labels: Labels) -> None:
         """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
@@ -240,7 +241,7 @@ class CellStore:
         for name in ("classes", "confidence"):
             values = getattr(labels, name)
             group.create_array(name, data=values, chunks=(1 << 16,), compressors=_packed(values.itemsize))
-        group.attrs["model"] = labels.model_hash
+        group.attrs.update({"model": labels.model_hash, "computed": labels.computed})
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)
 

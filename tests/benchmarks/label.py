@@ -1,0 +1,130 @@
+"""Cells labelled a second, store to labels, beside the plain network in the same run; and how many labels agree.
+
+    python -m tests.benchmarks.label [--channels 128 24] [--model FILE] [--threads 2]
+
+The cells are the given nuclei of CoNSeP (WSIPIPE_TEST_DATA, as in tests/real), segmented here. Without --model, a
+network of each width is trained on them for a few steps, by the rest of recipe `default`, so that its answers are
+those of a trained one. "plain" is the network as it is written in the paper: float32, a 3x3 convolution and then mean
+pooling, patches in PyTorch's own layout, a batch of 256 and one of 32 (the faster one counts), already in memory.
+Rounds alternate; the best of three counts. CPU seconds are those of all threads.
+"""
+
+import argparse
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from wsipipe.config import load_recipe
+from wsipipe.gan import label as labelling
+from wsipipe.gan import nets
+from wsipipe.gan.augment import to_unit
+from wsipipe.gan.checkpoint import Model, load
+from wsipipe.gan.device import fast_dtype
+from wsipipe.gan.train import train
+from wsipipe.io.output import OutputFolder
+from wsipipe.io.store import CellStore
+
+ROUNDS = 3
+STEPS = {128: 30}
+"""Generator steps of a width that is slow to train; 400 of the others."""
+
+
+def main() -> None:
+    """Segment, train where no model is given, then time and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--channels", type=int, nargs="+", default=[128, 24])
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--timed", type=int, default=2048, help="cells that the plain network is timed on")
+    arguments = parser.parse_args()
+    data = Path(os.environ.get("WSIPIPE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    with tempfile.TemporaryDirectory() as folder:
+        stores = segmented(data / "consep", Path(folder))
+        patches = np.concatenate([np.asarray(store.patches[:]) for store in stores])
+        print(f"{len(patches)} cells of {len(stores)} images, {arguments.threads} threads, torch {torch.__version__}")
+        models = [load(arguments.model)] if arguments.model else [trained(patches, c) for c in arguments.channels]
+        for model in models:
+            compare(model, patches, stores, arguments.threads, arguments.timed)
+
+
+def segmented(data: Path, out: Path) -> list[CellStore]:
+    """The stores of all images, with the nuclei that were marked."""
+    from wsipipe.cli.main import main as wsipipe  # noqa: PLC0415 - the one place that ends in SystemExit
+
+    images = sorted((data / "images").glob("*.png"))
+    command = ["segment", *map(str, images), "--nuclei", str(data / "masks"), "--mpp", "0.25", "-o", str(out)]
+    try:
+        wsipipe([*command, "--recipe", "he-40x", "--workers", "2"])
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    return [CellStore(folder.store) for folder in OutputFolder(out).finished()]
+
+
+def trained(patches: np.ndarray, channels: int) -> Model:
+    """A network of some width after a few steps."""
+    steps = STEPS.get(channels, 400)
+    config = dataclasses.replace(load_recipe("default").gan, channels=channels, steps=steps)
+    begun = time.perf_counter()
+    model = train(patches, config, seed=0, device="cpu", patch_mpp=0.5)
+    print(f"{channels} channels: {steps} steps in {time.perf_counter() - begun:.0f} s")
+    return model
+
+
+def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads: int, timed: int) -> None:
+    """Print one table for a model."""
+    critic = model.critic()
+
+    def plain(batch: int, rows: np.ndarray) -> np.ndarray:
+        torch.set_num_threads(threads)
+        pooled = mock.patch.object(nets, "pooled_conv3x3", _convolve_then_pool)
+        with pooled, torch.inference_mode():
+            parts = [torch.from_numpy(rows[i : i + batch]) for i in range(0, len(rows), batch)]
+            return torch.cat([critic.log_classes(to_unit(p).contiguous()).argmax(1) for p in parts]).numpy()
+
+    def ours(dtype: torch.dtype) -> np.ndarray:
+        with mock.patch.object(labelling, "fast_dtype", return_value=dtype):
+            found = [labelling.label(model, s.patches, device="cpu", threads=threads)[0] for s in stores]
+        return np.concatenate(found)
+
+    formats = dict.fromkeys([torch.float32, fast_dtype("cpu")])
+    some = patches[:: max(1, len(patches) // timed)]
+    calls: dict[str, tuple[Callable[[], np.ndarray], int]] = {
+        "plain float32, batch 256": (lambda: plain(256, some), len(some)),
+        "plain float32, batch 32": (lambda: plain(32, some), len(some)),
+        **{f"label, {str(d)[6:]}": (lambda d=d: ours(d), len(patches)) for d in formats},
+    }
+    wanted = plain(256, patches)
+    best = dict.fromkeys(calls, (0.0, 0.0))
+    found: dict[str, np.ndarray] = {}
+    for _ in range(ROUNDS):
+        for name, (call, count) in calls.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            found[name] = call()
+            rates = count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
+            best[name] = (max(best[name][0], rates[0]), max(best[name][1], rates[1]))
+    reference = [max(best[name][i] for name in best if name.startswith("plain")) for i in (0, 1)]
+    print(f"\n{model.config.channels} channels, {model.config.classes} classes, model {model.hash}\n")
+    print(
+        "| | cells/s | cells per CPU second | times plain | times plain, CPU | same labels |\n|---|---|---|---|---|---|"
+    )
+    for name, (wall_rate, cpu_rate) in best.items():
+        same = f"{(found[name] == wanted).mean():.2%}" if len(found[name]) == len(wanted) else ""
+        ratios = f"{wall_rate / reference[0]:.2f} | {cpu_rate / reference[1]:.2f}"
+        print(f"| {name} | {wall_rate:.0f} | {cpu_rate:.0f} | {ratios} | {same} |")
+
+
+def _convolve_then_pool(x: torch.Tensor, conv: torch.nn.Conv2d) -> torch.Tensor:
+    return F.avg_pool2d(F.conv2d(x, conv.weight, conv.bias, padding=1), 2)
+
+
+if __name__ == "__main__":
+    main()
