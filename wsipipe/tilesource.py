@@ -67,9 +67,18 @@ class TileSource:
         self.pyramid = DeepZoom(info.width_px, info.height_px)
         self.tile = functools.lru_cache(_TILES_KEPT)(self._tile)
         self._path, self._info, self._stored = path, info, stored
+        self._closed = False
         self._handles: queue.LifoQueue[Slide | None] = queue.LifoQueue()
         for _ in range(_OPEN_AT_ONCE):
             self._handles.put(None)
+
+    def close(self) -> None:
+        """Close the slide's handles, as soon as nobody reads through them; there are no tiles any more then."""
+        self._closed = True
+        for _ in range(_OPEN_AT_ONCE):
+            handle = self._handles.get()
+            if handle is not None:
+                handle.close()
 
     def _tile(self, level: int, column: int, row: int) -> bytes:
         """A tile as JPEG.
@@ -94,6 +103,8 @@ class TileSource:
     @contextlib.contextmanager
     def _slide(self, path: Path) -> Iterator[Slide]:
         """A handle that no other thread has; opened when it is first needed."""
+        if self._closed:
+            raise LookupError(path.name)
         handle = self._handles.get()
         try:
             if handle is None:

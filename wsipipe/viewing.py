@@ -139,17 +139,16 @@ class OutputView:
             raise StoreError("holds no finished slide", "run `wsipipe run` into it first", path.name)
         self._model = load(self._out.model) if self._out.model.is_file() else None
         self._report = report
-        self._naming = threading.Lock()
+        self._naming, self._opening = threading.Lock(), threading.Lock()
         self._files = slide_files([*slides, path, path.resolve().parent])
-        k = self._model.config.classes if self._model else 1
-        self._open = functools.lru_cache(4)(lambda i: self._view(finished[i], k))
-        self._names = [folder.slide_id for folder in finished]
+        self._folders = finished
+        self._views: dict[int, SlideView] = {}
 
     def overview(self) -> dict[str, Any]:
         """The slides by name, and the classes."""
         classes = class_names(self._out, self._model) or (_ALL_NUCLEI,)
         return {
-            "slides": self._names,
+            "slides": [folder.slide_id for folder in self._folders],
             "labelled": self._model is not None,
             "classes": [{"name": c.name, "color": c.hex} for c in classes],
         }
@@ -184,17 +183,28 @@ class OutputView:
             name_classes(self._out.path, names, colors, self._report)
         return self.overview()
 
-    def _slide(self, slide: int) -> SlideView:
-        if slide >= len(self._names):
-            raise LookupError(slide)
-        return self._open(slide)
+    def close(self) -> None:
+        """Close every slide that was looked at."""
+        with self._opening:
+            for view in self._views.values():
+                view.pixels.close()
 
-    def _view(self, folder: SlideFolder, k: int) -> SlideView:
+    def _slide(self, slide: int) -> SlideView:
+        """A slide, opened when it is first looked at."""
+        if slide >= len(self._folders):
+            raise LookupError(slide)
+        with self._opening:
+            if slide not in self._views:
+                self._views[slide] = self._view(self._folders[slide])
+            return self._views[slide]
+
+    def _view(self, folder: SlideFolder) -> SlideView:
         info = slide_info(CellStore(folder.store))
         found, same = find_slide(info, self._files)
         note = "" if same else _NOT_FOUND if found is None else _COPY
         if note:
             self._report.warn(f"{info.slide_id}: {note}")
+        k = self._model.config.classes if self._model else 1
         return SlideView(folder, self._model, k, found, note)
 
 

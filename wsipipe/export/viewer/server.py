@@ -29,8 +29,8 @@ _ASSETS = {
 _JSON, _BINARY, _JPEG = "application/json", "application/octet-stream", "image/jpeg"
 # OpenSeadragon writes style attributes, so styles may be inline; scripts may not.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _BODY_LIMIT = 1 << 16
 _TIMEOUT_S = 60
@@ -63,6 +63,9 @@ class Backend(Protocol):
     def rename(self, names: Mapping[int, str], colors: Mapping[int, str]) -> dict[str, Any]:
         """Name and colour classes; returns what `overview` does."""
 
+    def close(self) -> None:
+        """Release what is open."""
+
 
 class ViewerServer(ThreadingHTTPServer):
     """Serves one output folder until it is shut down.
@@ -78,8 +81,8 @@ class ViewerServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, backend: Backend, port: int = 0) -> None:
+        self.backend = backend  # closed with the server, also when the port is taken
         super().__init__((LOOPBACK, port), _Handler)
-        self.backend = backend
         self.token = secrets.token_urlsafe(32)
         folder = files("wsipipe.export.viewer") / "assets"
         self.assets = {name: ((folder / file).read_bytes(), kind) for name, (file, kind) in _ASSETS.items()}
@@ -88,6 +91,11 @@ class ViewerServer(ThreadingHTTPServer):
     def url(self) -> str:
         """The address of the page; whoever has it sees the slides."""
         return f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
+
+    def server_close(self) -> None:
+        """Stop listening and release the slides."""
+        super().server_close()
+        self.backend.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: a browser that leaves in the middle of an answer is no fault."""

@@ -84,17 +84,17 @@ export class CellLayer {
     pixels.fill(0);
     const side = dotSide(end - first, width * height, ratio);
     const shape = wanted ? dotShape(side, width) : [];
-    const margin = side;
     let drawn = 0;
     for (let i = first; i < end; i++) {
       const color = colors[classes[i]];
       if (color === 0) continue;
       const column = ((x[i] - left) * scale) | 0;
       const row = ((y[i] - top) * scale) | 0;
-      if (column < margin || row < margin || column >= width - margin || row >= height - margin) continue;
+      if (column < 0 || row < 0 || column >= width || row >= height) continue;
       drawn++;
       const at = row * width + column;
-      for (let k = 0; k < shape.length; k++) pixels[at + shape[k]] = color;
+      const whole = column >= side && column < width - side; // above and below, writes beyond the pixels are lost
+      for (let k = 0; k < shape.length; k++) if (whole || shape[k] === 0) pixels[at + shape[k]] = color;
     }
     this.context.putImageData(this.image, 0, 0);
     return drawn;
