@@ -175,9 +175,14 @@ def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) 
     """Write the cells of every slide of an output in another form, beside its store or in one folder."""
     out = OutputFolder(out_path)
     model = load(out.model) if out.model.is_file() else None
+    unknown = sorted(set(options.only) - {folder.slide_id for folder in out.finished()})
+    if unknown:
+        raise UsageError("is no finished slide of it", "name one of its folders", f"--only {unknown[0]}")
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
     for folder, store in _stores(out):
+        if options.only and folder.slide_id not in options.only:
+            continue
         for path in write_export(kind, Exported(folder, store, model, class_names(out, model), options)):
             report.say(f"{folder.slide_id}: {path.name}")
     return 0

@@ -9,10 +9,8 @@ import numpy as np
 
 from wsipipe.atomic import atomic_write
 from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_row
-from wsipipe.errors import StoreError
 from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
-from wsipipe.export.masks import PNG_MAX_CELLS, PNG_MAX_SIDE_PX, label_image, write_mask_png
 from wsipipe.export.report.page import slide_page
 from wsipipe.export.tables import cells_csv, proportions_csv
 from wsipipe.gan.checkpoint import Model
@@ -21,9 +19,6 @@ from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.reporting import slide_report
 from wsipipe.stored import labelled_chunks, slide_info, stored_recipe
-
-EXPORTS = {"csv": "cells.csv", "geojson": "cells.geojson", "masks": "masks.png"}
-"""File beside the store, of every form that `write_export` knows."""
 
 
 def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model: Model | None) -> None:
@@ -53,31 +48,6 @@ def write_report(
     page = slide_page(slide_report(store, facts, labels, model, classes))
     with atomic_write(target) as file:
         file.write(page)
-
-
-def write_export(kind: str, target: Path, store: CellStore, model: Model | None, classes: Sequence[CellClass]) -> None:
-    """Write the cells of a slide to `target` in one of the forms of EXPORTS.
-
-    Raises
-    ------
-    StoreError
-        If the slide is too large for the form.
-    """
-    labels = store.labels(model.hash) if model else None
-    if kind == "csv":
-        cells_csv(target, labelled_chunks(store, labels), [c.name for c in classes])
-    elif kind == "geojson":
-        cells_geojson(target, labelled_chunks(store, labels), slide_info(store), classes)
-    else:
-        info = slide_info(store)
-        if len(store) > PNG_MAX_CELLS or max(info.width_px, info.height_px) > PNG_MAX_SIDE_PX:
-            raise StoreError(
-                f"{len(store)} cells on {info.width_px} x {info.height_px} px do not fit a 16-bit PNG",
-                "export geojson instead",
-                info.slide_id,
-            )
-        cells = (chunk.cells for chunk in labelled_chunks(store, labels))
-        write_mask_png(target, label_image(cells, info.width_px, info.height_px))
 
 
 def write_proportions(out: OutputFolder, model: Model | None) -> None:

@@ -1,12 +1,16 @@
 """cells.geojson: one Feature per cell, as QuPath opens it, streamed."""
 
+import gzip
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from wsipipe import __version__
@@ -34,6 +38,11 @@ MEASUREMENTS = (
 BLOCK_ROWS = 1 << 14
 """Cells formatted at once; a block takes some 60 MB."""
 
+_GZIP_LEVEL = 3
+"""Of zlib: level 6 takes three times as long for a tenth less."""
+
+TISSUE_RGB = (0, 128, 0)
+
 _HEX = np.frombuffer(b"".join(b"%02x" % i for i in range(256)), np.uint8).reshape(256, 2)
 
 
@@ -50,7 +59,7 @@ def cells_geojson(
     Parameters
     ----------
     path : Path
-        The file; it appears when it is complete.
+        The file; it appears when it is complete. Compressed where its name ends in .gz.
     chunks : iterable of LabelledCells
         All cells of the slide, sorted by y_px, then x_px.
     info : SlideInfo
@@ -69,8 +78,8 @@ def cells_geojson(
         Rows are out of order, a number is not finite, or a class has no name.
     """
     order = RowOrder()
-    offset = (info.bounds.x, info.bounds.y) if info.has_bounds else (0, 0)
-    with atomic_write(path, "wb") as file:
+    offset = _offset(info)
+    with _opened(path) as file:
         head = json.dumps(_metadata(info, offset), ensure_ascii=False)
         file.write(f'{{"type":"FeatureCollection","metadata":{head},"features":[\n'.encode())
         for chunk in chunks:
@@ -81,6 +90,60 @@ def cells_geojson(
                 file.write(separator + b",\n".join(_features(block, first_id + start, offset, info, classes)))
         file.write(b"\n]}\n")
     return order.n_cells
+
+
+def tissue_geojson(path: Path, mask: NDArray[np.bool_], downsample: float, info: SlideInfo) -> None:
+    """Write the outline of the tissue as one annotation, in the frame of `cells_geojson`.
+
+    A file of its own, because everything in cells.geojson is a cell; QuPath takes both.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears when it is complete. Compressed where its name ends in .gz.
+    mask : bool, (height, width)
+        Tissue on the overview. Without any there is no annotation.
+    downsample : float
+        Level-0 pixels per pixel of the mask.
+    info : SlideInfo
+        The slide.
+    """
+    offset = _offset(info)
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (rows, starts), (_, stops) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    corners = [np.minimum(n * downsample, size) for n, size in ((starts, info.width_px), (rows, info.height_px),
+               (stops, info.width_px), (rows + 1, info.height_px))]  # fmt: skip
+    left, top, right, bottom = corners
+    boxes = shapely.box(left - offset[0], top - offset[1], right - offset[0], bottom - offset[1])
+    outline = shapely.simplify(shapely.union_all(boxes), 0)  # corners only
+    properties = {"objectType": "annotation", "name": "Tissue", "isLocked": True,
+                  "classification": {"name": "Tissue", "color": TISSUE_RGB}}  # fmt: skip
+    feature = {
+        "type": "Feature",
+        "id": str(uuid.uuid5(NAMESPACE, f"{info.fingerprint}/tissue")),
+        "geometry": shapely.geometry.mapping(outline),
+        "properties": properties,
+    }
+    features = [feature] if mask.any() else []
+    document = {"type": "FeatureCollection", "metadata": _metadata(info, offset), "features": features}
+    with _opened(path) as file:
+        file.write(json.dumps(document, ensure_ascii=False).encode() + b"\n")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    """The file to write to; what is compressed has no name or time in it, so that equal contents are equal bytes."""
+    with atomic_write(path, "wb") as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
+                yield packed
+        else:
+            yield file
+
+
+def _offset(info: SlideInfo) -> tuple[int, int]:
+    """Level-0 pixel that QuPath counts from."""
+    return (info.bounds.x, info.bounds.y) if info.has_bounds else (0, 0)
 
 
 def cell_uuids(fingerprint: str, first_id: int, n: int) -> digits.Text:
