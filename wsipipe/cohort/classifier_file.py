@@ -1,0 +1,93 @@
+"""A fitted classifier as one JSON file, bound to the model behind its proportions. No pickle, no code."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe import __version__
+from wsipipe.atomic import atomic_write
+from wsipipe.cohort.rule import Rule
+from wsipipe.errors import ModelError
+
+FORMAT_VERSION = 1
+"""Of the file; raised when an older wsipipe could not read it rightly."""
+
+_ANOTHER = "give a file that `wsipipe classify fit` wrote"
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A rule and what it takes to use it.
+
+    Attributes
+    ----------
+    rule : Rule
+    labels : tuple of str
+        Name of each label.
+    model : str
+        Hash of the model whose proportions it takes.
+    usual : float64, (k,)
+        Mean share of each cell class on the slides it was fitted to.
+    facts : dict
+        Plain values for people: name, what was chosen, slides and patients, versions.
+    """
+
+    rule: Rule
+    labels: tuple[str, ...]
+    model: str
+    usual: NDArray[np.float64]
+    facts: dict[str, Any]
+
+
+def save_classifier(classifier: Classifier, path: Path) -> None:
+    """Write the file, whole or not at all."""
+    data = {
+        "wsipipe_classifier": FORMAT_VERSION,
+        "notice": "For research use only.",
+        "model": classifier.model,
+        "labels": list(classifier.labels),
+        "facts": {**classifier.facts, "wsipipe": __version__},
+        "usual": classifier.usual.tolist(),
+        "rule": classifier.rule.to_dict(),
+    }
+    with atomic_write(path) as file:
+        json.dump(data, file, indent=1, allow_nan=False)
+        file.write("\n")
+
+
+def load_classifier(path: Path) -> Classifier:
+    """Read a file that `save_classifier` wrote, checking everything.
+
+    Raises
+    ------
+    ModelError
+        It is missing, something else, of a later format, or damaged.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        version = data["wsipipe_classifier"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelError(f"not a classifier ({type(error).__name__})", _ANOTHER, path.name) from error
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"format version {version}, this wsipipe reads {FORMAT_VERSION}",
+            "use the wsipipe version that wrote it, or fit again",
+            path.name,
+        )
+    try:
+        found = Classifier(
+            rule=Rule.from_dict(data["rule"]),
+            labels=tuple(map(str, data["labels"])),
+            model=str(data["model"]),
+            usual=np.array(data["usual"], np.float64),
+            facts=dict(data["facts"]),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ModelError(f"damaged ({error})", _ANOTHER, path.name) from error
+    if len(found.labels) != len(found.rule.offsets) or found.usual.shape != found.rule.center.shape:
+        raise ModelError("damaged: its parts do not fit together", _ANOTHER, path.name)
+    return found

@@ -1,0 +1,173 @@
+"""Linear and RBF SVM, logistic regression and k-means on slide vectors, each chosen inside its training slides."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment, minimize_scalar
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from wsipipe.cohort.folds import Fold, inner_folds
+from wsipipe.cohort.rule import Rule
+from wsipipe.cohort.vectors import VECTORS, slide_vectors
+
+CLASSIFIERS = ("linear-svm", "rbf-svm", "logistic", "k-means")
+
+INNER_FOLDS = 4
+
+_LINEAR_C = (0.01, 0.1, 1.0)
+_RBF_C = (1.0, 3.0, 10.0)
+_ITERATIONS = 10_000
+_LOG_SHARPNESS = (-8.0, 8.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A rule, and what was chosen for it on the training slides: vector, and C where there is one."""
+
+    rule: Rule
+    chosen: dict[str, Any]
+
+
+class Composition(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Counts of cell classes to slide vectors, as a step of a scikit-learn pipeline."""
+
+    def __init__(self, kind: str = "raw") -> None:
+        self.kind = kind
+
+    def fit(self, X: NDArray[np.float64], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's names
+        """Learn nothing."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The vector of each row of counts."""
+        return slide_vectors(X, self.kind)
+
+
+class MatchedKMeans(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """k-means with as many clusters as labels, matched to the labels on the training slides (Hu et al. 2019).
+
+    The matching is the one-to-one assignment that most training slides agree with.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, X: NDArray[np.float64], y: NDArray[np.intp]) -> Self:
+        """Cluster, then match."""
+        self.classes_ = np.unique(y)
+        k_means = KMeans(len(self.classes_), n_init=10, random_state=self.seed).fit(X)
+        table = np.zeros((len(self.classes_), len(self.classes_)), np.intp)
+        np.add.at(table, (np.searchsorted(self.classes_, y), k_means.labels_), 1)
+        self.centers_ = k_means.cluster_centers_[linear_sum_assignment(-table)[1]]
+        return self
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
+        """The label of the nearest centre."""
+        squared = ((X[:, None] - self.centers_[None]) ** 2).sum(axis=2)
+        return np.asarray(self.classes_[squared.argmin(axis=1)])
+
+
+def fit_classifier(
+    counts: NDArray[np.float64], y: NDArray[np.intp], groups: NDArray[np.intp], name: str, seed: int
+) -> Fitted:
+    """Choose vector and strength by cross-validation among these slides alone, fit to all of them, calibrate.
+
+    Parameters
+    ----------
+    counts : float64, (n, k)
+        Cells of each class on each training slide.
+    y, groups : intp, (n,)
+        Label, from 0 without gaps, and patient of each.
+    name : str
+        One of CLASSIFIERS.
+    seed : int
+        Of the inner folds and of k-means.
+    """
+    inner = inner_folds(y, groups, INNER_FOLDS, seed)
+    score = make_scorer(f1_score, average="weighted", zero_division=0.0)
+    pipeline, grid = _pipeline(name, seed)
+    search = GridSearchCV(pipeline, grid, scoring=score, cv=inner, error_score="raise").fit(counts, y)
+    best = search.best_estimator_
+    sharpness = _sharpness(best, counts, y, inner)
+    chosen = {key.rsplit("__", 1)[-1]: value for key, value in search.best_params_.items()}
+    return Fitted(_rule(best, sharpness), {"vector": chosen.pop("kind"), **chosen})
+
+
+def _pipeline(name: str, seed: int) -> tuple[Pipeline, dict[str, list[Any]]]:
+    """Steps, and what is tried; of equals the first, so the plainest vector and the strongest penalty lead."""
+    scale: Any = StandardScaler()
+    tried: dict[str, list[Any]]
+    if name == "linear-svm":
+        model, tried = LinearSVC(dual=False, max_iter=_ITERATIONS), {"classifier__C": [*_LINEAR_C]}
+    elif name == "rbf-svm":
+        model, tried = OneVsRestClassifier(SVC(gamma="auto")), {"classifier__estimator__C": [*_RBF_C]}
+    elif name == "logistic":
+        model, tried = LogisticRegression(max_iter=_ITERATIONS), {"classifier__C": [*_LINEAR_C]}
+    else:  # unscaled, as in the paper
+        model, tried, scale = MatchedKMeans(seed), {}, StandardScaler(with_mean=False, with_std=False)
+    steps = [("vector", Composition()), ("scale", scale), ("classifier", model)]
+    return Pipeline(steps), {"vector__kind": [*VECTORS], **tried}
+
+
+def _sharpness(best: Pipeline, counts: NDArray[np.float64], y: NDArray[np.intp], inner: list[Fold]) -> float:
+    """Inverse temperature under which the labels are likeliest, on decisions about slides not trained on.
+
+    Targets are drawn a little towards even, as Platt does (Advances in Large Margin Classifiers, 1999), so that a
+    perfect separation of a few slides does not become certainty.
+    """
+    labels = int(y.max()) + 1
+    decisions = np.zeros((len(y), labels))
+    for train, test in inner:
+        decisions[test] = _rule(clone(best).fit(counts[train], y[train])).decisions(counts[test])
+    seen = np.bincount(y)[y]
+    off = 1.0 / (seen + labels)
+    target = np.repeat(off[:, None], labels, axis=1)
+    target[np.arange(len(y)), y] = (seen + 1.0) * off
+
+    def loss(log_sharpness: float) -> float:
+        return float(-(target * log_softmax(np.exp(log_sharpness) * decisions, axis=1)).sum())
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_SHARPNESS, method="bounded").x))
+
+
+def _rule(fitted: Pipeline, sharpness: float = 1.0) -> Rule:
+    """The fitted pipeline in plain arrays; with two labels, decision values are (-d, d)."""
+    scale, model = fitted["scale"], fitted["classifier"]
+    k = fitted["vector"].n_features_in_
+    mean, spread = scale.mean_, scale.scale_
+    center = np.zeros(k) if mean is None or not scale.with_mean else np.asarray(mean, np.float64)
+    width = np.ones(k) if spread is None else np.asarray(spread, np.float64)
+    none, gamma = np.zeros((0, k)), 0.0
+    if isinstance(model, MatchedKMeans):
+        kind, basis, weights, offsets = "nearest", model.centers_, np.zeros((0, 0)), np.zeros(len(model.classes_))
+    elif isinstance(model, OneVsRestClassifier):
+        kind = "rbf"
+        basis, weights, offsets = _kernel(model.estimators_, k)
+        gamma = 1.0 / k  # scikit-learn's "auto"
+    else:
+        kind, basis, weights, offsets = "linear", none, model.coef_, model.intercept_
+    if kind != "nearest" and len(weights) == 1:
+        weights, offsets = np.concatenate([-weights, weights]), np.concatenate([-offsets, offsets])
+    return Rule(fitted["vector"].kind, center, width, kind, basis, gamma, weights, offsets, sharpness)
+
+
+def _kernel(machines: list[SVC], k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Support vectors of all machines, their weights in each (0 in the others), offsets."""
+    vectors = np.concatenate([m.support_vectors_ for m in machines]).reshape(-1, k)
+    ends = np.cumsum([0, *(len(m.support_vectors_) for m in machines)])
+    weights = np.zeros((len(machines), len(vectors)))
+    for i, machine in enumerate(machines):
+        weights[i, ends[i] : ends[i + 1]] = machine.dual_coef_[0]
+    return vectors, weights, np.array([m.intercept_[0] for m in machines])
