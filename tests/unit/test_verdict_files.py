@@ -1,0 +1,130 @@
+"""The tables around verdicts: as labs write them, as we write them, and what is wrong with others."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsipipe.cohort.joining import join_labels
+from wsipipe.cohort.proportions import ProportionsRow
+from wsipipe.errors import UsageError
+from wsipipe.export.tables import proportions_csv
+from wsipipe.io.verdict_files import names_of, read_labels, read_predictions, read_proportions, write_table
+
+
+def test_proportions_come_back_whatever_the_classes_are_called(tmp_path: Path) -> None:
+    path = tmp_path / "proportions.csv"
+    rows = [ProportionsRow("=a", (3, 1, 0), 1.0, (), "m1"), ProportionsRow("b,c", (0, 0, 0), 1.0, ("no_nuclei",), "m1")]
+    proportions_csv(path, rows, ["cells", "tissue_mm2", "model"])
+    table = read_proportions(path)
+    assert table.slide_ids == ("=a", "b,c")
+    assert table.class_names == ("cells", "tissue_mm2", "model")
+    assert table.counts.tolist() == [[3, 1, 0], [0, 0, 0]]
+    assert table.model == "m1"
+
+
+def test_proportions_of_two_models_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "proportions.csv"
+    proportions_csv(path, [ProportionsRow(n, (1, 1), 1.0, (), n) for n in ("x", "y")], ["c0", "c1"])
+    with pytest.raises(UsageError, match=r"2 models \(x, y\): label all slides with one model"):
+        read_proportions(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"slide_id,n_cells\na,1\n", b"a;b\n1;2\n", b"slide_id,n_cells,n_c0,p_c0,tissue_mm2,flags,model\na,1,x,1,1,,m\n"],
+    ids=("short", "other", "no number"),
+)
+def test_another_table_is_no_proportions(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=r"p\.csv: is no proportions\.csv"):
+        read_proportions(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"slide_id,label\n", b"\xff\xfe"], ids=("empty", "header", "binary"))
+def test_tables_without_rows(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=r"has no rows|cannot be read"):
+        read_labels(tmp_path / "l.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "patients"),
+    [
+        ("slide_id,label,patient\na.svs,x,p\n", True),
+        ("\ufeffSlide;Diagnosis\na.svs;x\n", False),
+        ("case_id\twsi\tlabel\np\ta.svs\tx\n", True),
+        ("path,slide_id,label\n/elsewhere/1.svs,a.svs,x\n", False),
+    ],
+    ids=("plain", "semicolons", "clam", "cohort"),
+)
+def test_labels_as_labs_write_them(content: str, patients: bool, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(content, "utf-8")
+    table = read_labels(tmp_path / "l.csv")
+    assert [(row.slide, row.label) for row in table.rows] == [("a.svs", "x")]
+    assert table.has_patients == patients
+    assert table.rows[0].patient == ("p" if patients else "")
+
+
+def test_labels_without_a_needed_column(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("slide_id,stage\na,1\n")
+    with pytest.raises(UsageError, match=r"l\.csv: has none of the columns label, diagnosis, class: add one"):
+        read_labels(tmp_path / "l.csv")
+
+
+def test_names_a_slide_may_have() -> None:
+    assert names_of("a") == ("a",)
+    assert names_of("dir/a.b.svs") == ("dir/a.b.svs", "a.b.svs", "a.b")
+    assert names_of("C:\\slides\\a.svs")[1:] == ("a.svs", "a")
+
+
+def joined(said: list[tuple[str, str, str]], patients: bool = False):
+    ids = ("a", "a.b", "c", "empty", "unlabelled")
+    counts = np.array([[1, 2], [3, 4], [5, 6], [0, 0], [1, 1]], float)
+    return join_labels(ids, counts, [(names_of(s), label, patient) for s, label, patient in said], patients)
+
+
+def test_everything_without_a_partner_is_listed() -> None:
+    slides = joined([("x/a.svs", "n", ""), ("a.b", "t", ""), ("c.tif", "", ""), ("empty", "t", ""), ("gone", "t", "")])
+    assert slides.slide_ids == ("a", "a.b")
+    assert slides.labels == ("n", "t")
+    assert slides.y.tolist() == [0, 1]
+    assert slides.counts.tolist() == [[1, 2], [3, 4]]
+    assert slides.groups.tolist() == [0, 1]
+    assert dict(slides.left_out) == {
+        "gone": "has a label but no row among the proportions",
+        "c": "its label is empty",
+        "empty": "has no cells",
+        "unlabelled": "has no label",
+    }
+
+
+def test_patients_are_numbered() -> None:
+    slides = joined([("a", "n", "p9"), ("a.b", "t", "p1"), ("c", "t", "p9")], patients=True)
+    assert slides.groups.tolist() == [1, 0, 1]
+
+
+def test_contradictions_are_refused_and_repetitions_are_not() -> None:
+    assert joined([("a", "n", ""), ("a.svs", "n", ""), ("c", "t", "")]).slide_ids == ("a", "c")
+    with pytest.raises(UsageError, match="--labels a: has two entries, n and t: keep one"):
+        joined([("a", "n", ""), ("a.svs", "t", "")])
+    with pytest.raises(UsageError, match=r"1 slides have no patient \(c\): fill in the column"):
+        joined([("a", "n", "p"), ("c", "t", "")], patients=True)
+    with pytest.raises(UsageError, match=r"none of its 1 slides .*'z.svs' there, 'a' here"):
+        joined([("z.svs", "n", "")])
+
+
+def test_predictions_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    write_table(path, ("slide_id", "verdict", "p_=x", "p_y", "reasons", "note"),
+                [("-s", "=x", "0.75", "0.25", "", ""), ("t", "", "", "", "", "no cells")])  # fmt: skip
+    table = read_predictions(path)
+    assert (table.slide_ids, table.verdicts, table.labels) == (("-s",), ("=x",), ("=x", "y"))
+    assert table.probability.tolist() == [[0.75, 0.25]]
+    for header, row in (
+        (("slide_id", "verdict"), ("a", "x")),
+        (("slide_id", "verdict", "p_x", "p_y"), ("a", "", "", "")),
+    ):
+        write_table(path, header, [row])
+        with pytest.raises(UsageError, match=r"has no columns|holds no verdict"):
+            read_predictions(path)

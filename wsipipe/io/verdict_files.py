@@ -1,0 +1,185 @@
+"""Tables around verdicts: proportions.csv as it was written, the labels that a lab keeps, and predictions."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.atomic import atomic_write
+from wsipipe.csvtext import csv_field, csv_text
+from wsipipe.errors import UsageError
+
+SLIDE_COLUMNS = ("slide_id", "slide", "wsi", "filename", "path", "image")
+LABEL_COLUMNS = ("label", "diagnosis", "class")
+PATIENT_COLUMNS = ("patient", "patient_id", "case_id")
+"""Of each kind, the first that a table of labels has is taken."""
+
+
+@dataclass(frozen=True)
+class ProportionTable:
+    """What proportions.csv says.
+
+    Attributes
+    ----------
+    slide_ids : tuple of str
+        Of each row.
+    class_names : tuple of str
+        Of each class index.
+    counts : float64, (n, k)
+        Cells of each class.
+    model : str
+        Hash of the model behind all rows; "" when no row has cells.
+    """
+
+    slide_ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    counts: NDArray[np.float64]
+    model: str
+
+
+@dataclass(frozen=True)
+class SlideLabel:
+    """One line of a table of labels: how it names the slide, its label, its patient ("" when not said)."""
+
+    slide: str
+    label: str
+    patient: str
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """All lines, and whether there is a column of patients."""
+
+    rows: tuple[SlideLabel, ...]
+    has_patients: bool
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """Slides with a verdict, the names of the labels, and their probabilities, float64 (n, labels)."""
+
+    slide_ids: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    labels: tuple[str, ...]
+    probability: NDArray[np.float64]
+
+
+def read_proportions(path: Path) -> ProportionTable:
+    """Read proportions.csv by the order of its columns, so that class names may be anything.
+
+    Raises
+    ------
+    UsageError
+        It is not that table, has no rows, or holds rows of several models.
+    """
+    header, rows = _read(path)
+    stop = header.index("tissue_mm2") if "tissue_mm2" in header else 0
+    k = (stop - 2) // 2
+    if header[:2] != ["slide_id", "n_cells"] or k < 1 or stop != 2 + 2 * k or "model" not in header[stop:]:
+        raise _not_proportions(path, "its columns are others")
+    names = tuple(name.removeprefix("n_") for name in header[2 : 2 + k])
+    hash_at = header.index("model", stop)
+    try:
+        counts = np.array([[float(int(field)) for field in row[2 : 2 + k]] for row in rows], np.float64).reshape(-1, k)
+        models = {csv_text(row[hash_at]) for row, own in zip(rows, counts, strict=True) if own.sum() > 0}
+    except (ValueError, IndexError) as error:
+        raise _not_proportions(path, str(error)) from error
+    if len(models) > 1:
+        raise UsageError(
+            f"holds proportions of {len(models)} models ({', '.join(sorted(models))})",
+            "label all slides with one model",
+            path.name,
+        )
+    return ProportionTable(tuple(csv_text(row[0]) for row in rows), names, counts, models.pop() if models else "")
+
+
+def read_labels(path: Path) -> LabelTable:
+    """Read a table of labels: a slide column, a label column, perhaps patients; comma, semicolon or tab.
+
+    Raises
+    ------
+    UsageError
+        A column is missing, or there are no rows.
+    """
+    header, rows = _read(path)
+    at = {name.strip().lower(): i for i, name in reversed(list(enumerate(header)))}
+    slide, label, patient = (_first(at, names) for names in (SLIDE_COLUMNS, LABEL_COLUMNS, PATIENT_COLUMNS))
+    for found, names in ((slide, SLIDE_COLUMNS), (label, LABEL_COLUMNS)):
+        if found is None:
+            raise UsageError(f"has none of the columns {', '.join(names)}", "add one", path.name)
+
+    def field(row: list[str], index: int | None) -> str:
+        return csv_text(row[index].strip()) if index is not None and index < len(row) else ""
+
+    return LabelTable(
+        tuple(SlideLabel(*(field(row, place) for place in (slide, label, patient))) for row in rows),
+        patient is not None,
+    )
+
+
+def names_of(written: str) -> tuple[str, ...]:
+    """The slide_ids that a slide so written may have: as it is, without folders, without its extension."""
+    plain = PurePosixPath(written.replace("\\", "/"))
+    return tuple(dict.fromkeys((written, plain.name, plain.stem)))
+
+
+def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a CSV, whole or not at all; no field can become a formula."""
+    with atomic_write(path) as file:
+        for line in (header, *rows):
+            file.write(",".join(map(csv_field, line)) + "\n")
+
+
+def read_predictions(path: Path) -> PredictionTable:
+    """Read what `wsipipe classify predict` wrote; slides without a verdict are left out.
+
+    Raises
+    ------
+    UsageError
+        It is not that table, or holds no verdict.
+    """
+    header, rows = _read(path)
+    header = [csv_text(name) for name in header]
+    labels = tuple(name.removeprefix("p_") for name in header if name.startswith("p_"))
+    if header[:2] != ["slide_id", "verdict"] or len(labels) < 2:
+        raise UsageError(
+            "has no columns slide_id,verdict,p_<label>...", "give the file of `classify predict`", path.name
+        )
+    rows = [row for row in rows if len(row) > 1 and row[1]]
+    if not rows:
+        raise UsageError("holds no verdict", "give the file of `classify predict`", path.name)
+    places = [i for i, name in enumerate(header) if name.startswith("p_")]
+    try:
+        probability = np.array([[float(row[i]) for i in places] for row in rows])
+    except (ValueError, IndexError) as error:
+        raise UsageError(f"holds something else than probabilities ({error})", "predict again", path.name) from error
+    return PredictionTable(
+        tuple(csv_text(row[0]) for row in rows), tuple(csv_text(row[1]) for row in rows), labels, probability
+    )
+
+
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows that are not blank."""
+    try:
+        text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
+        first = text.partition("\n")[0]
+        delimiter = next((c for c in (",", ";", "\t") if c in first), ",")
+        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot be read as CSV ({reason})", "give a CSV in UTF-8", path.name) from error
+    if len(lines) < 2:
+        raise UsageError("has no rows", "give a header line and one line a slide", path.name)
+    return lines[0], lines[1:]
+
+
+def _first(at: dict[str, int], names: Sequence[str]) -> int | None:
+    return next((at[name] for name in names if name in at), None)
+
+
+def _not_proportions(path: Path, why: str) -> UsageError:
+    return UsageError(f"is no proportions.csv ({why})", "give the one of an output folder", path.name)
