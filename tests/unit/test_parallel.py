@@ -1,7 +1,7 @@
-import subprocess
-import sys
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
