@@ -97,3 +97,40 @@ def wipe_tiles(path: Path, indices: Sequence[int], page: int = 0) -> None:
 def halves(pixels: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
     """`count` levels, each the one before thinned by two."""
     return list(itertools.accumulate([pixels] * count, lambda level, _: np.ascontiguousarray(level[::2, ::2])))
+
+
+def write_scn(
+    path: Path, pixels: NDArray[np.uint8], canvas_px: tuple[int, int], corner_px: tuple[int, int], mpp: float = 0.5
+) -> Path:
+    """A scan that covers part of its canvas, as Leica's scanners write it: OpenSlide states `openslide.bounds-*`."""
+    nm = round(mpp * 1000)
+    height, width = pixels.shape[:2]
+    whole, scanned = (canvas_px[0] * nm, canvas_px[1] * nm), (width * nm, height * nm)
+    corner = (corner_px[0] * nm, corner_px[1] * nm)
+    macro = np.full((TILE_PX, TILE_PX, 3), 250, np.uint8)
+    images = _scn_image(0, (TILE_PX, TILE_PX), whole, (0, 0), 0.6) + _scn_image(1, (width, height), scanned, corner, 20)
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection name="c" sizeX="{whole[0]}" sizeY="{whole[1]}">{images}</collection></scn>'
+    )
+    settings: dict[str, Any] = {"tile": (TILE_PX, TILE_PX), "photometric": "rgb", "metadata": None}
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        tiff.write(macro, description=xml, compression="jpeg", **settings)
+        quality = {"compression": "jpeg", "compressionargs": {"level": 95}}
+        tiff.write(pixels, resolution=(1e4 / mpp, 1e4 / mpp), resolutionunit="CENTIMETER", **quality, **settings)
+    return path
+
+
+def _scn_image(
+    ifd: int, size_px: tuple[int, int], size_nm: tuple[int, int], corner_nm: tuple[int, int], objective: float
+) -> str:
+    return (
+        f'<image name="{ifd}" uuid="{ifd}"><creationDate>2020-01-01T00:00:00Z</creationDate>'
+        '<device model="Leica SCN400" version="1"/>'
+        f'<pixels sizeX="{size_px[0]}" sizeY="{size_px[1]}">'
+        f'<dimension sizeX="{size_px[0]}" sizeY="{size_px[1]}" r="0" ifd="{ifd}"/></pixels>'
+        f'<view sizeX="{size_nm[0]}" sizeY="{size_nm[1]}" offsetX="{corner_nm[0]}" offsetY="{corner_nm[1]}"'
+        f' spacingZ="0"/><scanSettings><objectiveSettings><objective>{objective}</objective></objectiveSettings>'
+        "<illuminationSettings><numericalAperture>0.4</numericalAperture>"
+        "<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings></image>"
+    )

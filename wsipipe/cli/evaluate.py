@@ -9,7 +9,7 @@ import click
 from wsipipe.cli.options import OUT_ARGUMENT
 
 _TRUTH = click.option("--truth", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
-                      help="Folder of <slide_id>.png instance masks or <slide_id>.csv points.")  # fmt: skip
+                      help="Folder of <slide_id>.png (or .ome.zarr) instance masks or .csv points.")  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
 _DEBUG = click.option("--debug", is_flag=True, help="Print tracebacks.")
 

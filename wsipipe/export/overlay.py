@@ -13,6 +13,9 @@ from wsipipe.export.report.pictures import draw_nuclei
 from wsipipe.export.rows import LabelledCells
 from wsipipe.records import Box
 
+UNLABELLED_RGB = (0, 230, 60)
+"""Far from the colours of most stains."""
+
 
 def write_overlay(
     path: Path, rgb: NDArray[np.uint8], box: Box, cells: LabelledCells, classes: Sequence[CellClass] = ()
@@ -32,6 +35,9 @@ def write_overlay(
     classes : sequence of CellClass
         Name and colour of each class index; empty without labels.
     """
-    drawn = draw_nuclei(rgb, cells, [c.color for c in classes], 1.0, (box.x, box.y))
+    colors = [c.color for c in classes] or [UNLABELLED_RGB]
+    if not classes:
+        cells = LabelledCells(cells.cells, np.zeros(len(cells), np.uint8), np.zeros(len(cells), np.float32))
+    drawn = draw_nuclei(rgb, cells, colors, 1.0, (box.x, box.y))
     with atomic_write(path, "wb") as file:
         file.write(png(drawn))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model
-from wsipipe.gan.device import fixed_arithmetic
+from wsipipe.gan.device import fast_dtype, fixed_arithmetic
+from wsipipe.gan.folded import folded
 from wsipipe.gan.label import CPU_BATCH, CUDA_BATCH, SLICE
 from wsipipe.gan.nets import Critic
 
@@ -35,7 +36,7 @@ def embed(model: Model, patches: Any, *, device: str, threads: int) -> Iterator[
     ------
     float32 (m, channels)
     """
-    critic = model.critic(device)
+    critic = folded(model.critic(device), fast_dtype(device))  # as in `label`: the features its answers were made of
     batch, workers = (CPU_BATCH, max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
     pool = ThreadPoolExecutor(workers, "embed", initializer=torch.set_num_threads, initargs=(1,))
     try:

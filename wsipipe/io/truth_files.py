@@ -3,12 +3,16 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from wsipipe.errors import UsageError
+
+OME_ZARR = ".ome.zarr"
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,9 @@ class Points:
 
 
 def find_truth(folder: Path, slide_id: str) -> Path | None:
-    """The file of `folder` that is about a slide: `<slide_id>.png`, `.tif` or `.csv`."""
-    for suffix in (".png", ".tif", ".tiff", ".csv"):
-        if (folder / f"{slide_id}{suffix}").is_file():
+    """What of `folder` is about a slide: `<slide_id>.png`, `.tif`, `.ome.zarr` or `.csv`."""
+    for suffix in (".png", ".tif", ".tiff", OME_ZARR, ".csv"):
+        if (folder / f"{slide_id}{suffix}").exists():
             return folder / f"{slide_id}{suffix}"
     return None
 
@@ -30,19 +34,46 @@ def find_truth(folder: Path, slide_id: str) -> Path | None:
 def read_mask(path: Path) -> NDArray[np.integer]:
     """Instance mask, (height, width): 0 is background, every other value one nucleus.
 
+    Parameters
+    ----------
+    path : Path
+        PNG, TIFF, or OME-Zarr (the finest level of its first label image, else of the image itself).
+
     Raises
     ------
     UsageError
         If the file cannot be decoded or is not one channel of whole numbers.
     """
     try:
-        data = path.read_bytes()
-        mask = np.asarray(imagecodecs.png_decode(data) if path.suffix == ".png" else imagecodecs.imread(str(path)))
-    except (OSError, ValueError, RuntimeError, imagecodecs.DelayedImportError) as error:
-        raise UsageError(f"cannot be decoded ({error})", "give 16-bit grey PNG or TIFF masks", path.name) from error
+        mask = _decoded(path)
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, imagecodecs.DelayedImportError) as error:
+        remedy = "give 16-bit grey PNG or TIFF masks, or OME-Zarr labels"
+        raise UsageError(f"cannot be decoded ({error})", remedy, path.name) from error
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
         raise UsageError(f"has shape {mask.shape}, {mask.dtype}", "give one channel of whole numbers", path.name)
     return mask
+
+
+def _decoded(path: Path) -> NDArray[Any]:
+    if path.name.endswith(OME_ZARR):
+        return _finest_labels(path)
+    if path.suffix == ".png":
+        return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    return np.asarray(imagecodecs.imread(str(path)))
+
+
+def _finest_labels(path: Path) -> NDArray[Any]:
+    """Pixels of OME-Zarr (NGFF 0.4 or 0.5), without axes of length 1."""
+    group = zarr.open_group(path, mode="r")
+    if "labels" in group:
+        names = _ome(group["labels"])["labels"]
+        group = zarr.open_group(path / "labels" / names[0], mode="r")
+    pixels: Any = group[_ome(group)["multiscales"][0]["datasets"][0]["path"]]
+    return np.asarray(pixels[...]).squeeze()
+
+
+def _ome(group: Any) -> Any:
+    return group.attrs.get("ome", group.attrs)
 
 
 def read_points(path: Path) -> Points:
