@@ -182,3 +182,11 @@ def test_tiles_of_the_last_items_spread_over_idle_workers():
 def test_an_error_in_an_item_stops_everything():
     with Fleet(1) as fleet, pytest.raises(TypeError):
         list(fleet.each(spread_squares, 5, ["x"], lambda _: None))
+
+
+def test_worker_processes_listen_on_this_machine_only():
+    with Fleet(1) as fleet:
+        assert dict(fleet.each(spread_squares, 0, [1], lambda _: None)) == {1: [0]}
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        sockets = [c for process in family for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert {c.laddr.ip for c in sockets} == {"127.0.0.1"}

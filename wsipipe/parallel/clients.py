@@ -43,8 +43,8 @@ def processes(count: int) -> Any:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address=_NOWHERE,
+            worker_dashboard_address=_NOWHERE,
             memory_limit=0,
         )
         client = Client(cluster, set_as_default=False)
