@@ -48,7 +48,9 @@ def choose_model(out: OutputFolder, given: Sequence[SlideFolder], settings: Sett
     stores = [CellStore(folder.store) for folder in given]
     if not any(len(store) for store in stores):
         return None
-    return keep_model(out, train_model(stores, settings, report), TRAINED)
+    model = keep_model(out, train_model(stores, settings, report, out.training), TRAINED)
+    out.training.unlink(missing_ok=True)
+    return model
 
 
 def model_at_hand(out: OutputFolder, settings: Settings) -> Model | None:
@@ -115,8 +117,10 @@ def load_model(name_or_file: str) -> Model:
     return load(path)
 
 
-def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporter) -> Model:
+def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporter, resume: Path) -> Model:
     """G, D and Q on cells drawn evenly from all stores.
+
+    `resume` is the file that keeps the state of a training that is stopped; whoever has written the model deletes it.
 
     Raises
     ------
@@ -139,7 +143,9 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
             stage.advance(step - seen, " ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
             seen = step
 
-        model = fit(patches, config, seed=settings.seed, device=device, patch_mpp=patch_mpp, progress=progress)
+        model = fit(
+            patches, config, seed=settings.seed, device=device, patch_mpp=patch_mpp, progress=progress, resume=resume
+        )
     trained_on = sorted(slide_digest(store.slide_id) for store in stores if len(store))
     return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
 

@@ -83,7 +83,9 @@ def train(outs: Sequence[Path], model_out: Path, settings: Settings, report: Rep
     if model_out.exists() and not settings.overwrite:
         raise UsageError("exists already", "name another file or add --overwrite", f"--model-out {model_out.name}")
     stores = [store for out in outs for _, store in _stores(OutputFolder(out))]
-    save(train_model(stores, settings, report), model_out)
+    state = model_out.with_name(f".{model_out.name}.training")
+    save(train_model(stores, settings, report, state), model_out)
+    state.unlink(missing_ok=True)
     report.say(f"wrote {model_out.name}")
     return 0
 

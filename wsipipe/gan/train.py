@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,22 @@ from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.label import label
 from wsipipe.gan.nets import DOWNSCALING
 from wsipipe.gan.parts import PARTS, workers
+from wsipipe.gan.resume import SAVE_EVERY_S, SavedTraining, interrupt_between_steps, training_identity
 from wsipipe.gan.trainer import METRICS, Trainer
 
 REPORTS = 100
 """A training reports its mean losses at most this often; each report makes the host wait for a GPU once."""
 
-CURVE_POINTS = 20
+CURVE_POINTS = 100
 """Points of the training curve that a model keeps."""
 
 RARE = 0.005
 """A class with a smaller share of the training cells counts as empty."""
 
 TIMED_STEPS = 2
+
+CHECKED_ROWS = 4096
+"""Patches compared at once."""
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -41,6 +46,7 @@ def train(
     device: str,
     patch_mpp: float,
     progress: Progress | None = None,
+    resume: Path | None = None,
 ) -> Model:
     """Train one model.
 
@@ -50,7 +56,8 @@ def train(
     Parameters
     ----------
     patches : array_like uint8 (n, s, s, 3)
-        Patches of the training cells, RGB; s is a multiple of 8. Held in memory.
+        Patches of the training cells, RGB; s is a multiple of 8. Held in memory, but for a NumPy memory map, which
+        is left on disk and may be larger than memory.
     config : GanConfig
     seed : int
         Names every random number of the training.
@@ -59,6 +66,9 @@ def train(
         Microns per patch pixel, kept in the model.
     progress : callable, optional
         Called with the step, the number of steps and the mean losses since the last call.
+    resume : Path, optional
+        File that keeps the state while it trains. A training that was stopped goes on from there when it is called
+        again with the same arguments, to the same model, bit by bit. Delete it once the model is written.
 
     Returns
     -------
@@ -71,9 +81,10 @@ def train(
         If there are too few cells, patches of a wrong kind, or a loss is no finite number.
     """
     cells = _checked(patches, config)
+    saved = None if resume is None else SavedTraining(resume, training_identity(cells, config, seed, device))
     with workers(device) as threads:
         trainer = Trainer(_placed(cells, device), config, seed, threads)
-        curve = _run(trainer, progress)
+        curve = _run(trainer, progress, saved)
         trainer.finish()
     tensors = {name: tensor.cpu() for name, tensor in merge_states(trainer.generator, trainer.critic).items()}
     facts = {"cells": len(cells), "seed": seed, "device": device, "curve": curve}
@@ -97,7 +108,7 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
 
 
 def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
-    cells = np.array(patches[:])
+    cells = patches if isinstance(patches, np.memmap) else np.array(patches[:])
     needed = 2 * config.batch
     if cells.dtype != np.uint8 or cells.ndim != 4 or cells.shape[1] != cells.shape[2] or cells.shape[3] != 3:
         raise TrainingError(f"patches are {cells.dtype} {cells.shape}", "give uint8 (n, s, s, 3), square RGB patches")
@@ -111,7 +122,7 @@ def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
             f"{len(cells)} cells, a training needs at least {needed} (twice gan.batch)",
             "add slides, use a model trained elsewhere (--model), or lower gan.batch in the recipe",
         )
-    if (cells == cells[0]).all():
+    if all((cells[i : i + CHECKED_ROWS] == cells[0]).all() for i in range(0, len(cells), CHECKED_ROWS)):
         raise TrainingError("all patches are the same", "look at the segmentation: these are no cells")
     return cells
 
@@ -125,29 +136,47 @@ def _placed(cells: NDArray[np.uint8], device: str) -> Tensor:
     return tensor.to(device) if tensor.nbytes < free_bytes // 2 else tensor.pin_memory()
 
 
-def _run(trainer: Trainer, progress: Progress | None) -> list[dict[str, float]]:
-    """All steps; returns the curve: at most CURVE_POINTS of step and mean losses before it."""
+def _run(trainer: Trainer, progress: Progress | None, saved: SavedTraining | None) -> list[dict[str, float]]:
+    """All steps that are not done yet; returns the curve: at most CURVE_POINTS of step and mean losses before it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, once the step is done and the state is saved.
+    """
     steps = trainer.config.steps
     every = -(-steps // REPORTS)
-    reports: list[dict[str, float]] = []
-    since = 0
-    for step in range(1, steps + 1):
-        trainer.step()
-        if step % every and step < steps:
-            continue
-        means = (trainer.metrics / (step - since)).tolist()
-        trainer.metrics.zero_()
-        since = step
-        losses = dict(zip(METRICS, means, strict=True))
-        if not np.isfinite(means).all():
-            raise TrainingError(
-                f"a loss is no finite number at step {step} of {steps} ({losses})",
-                "lower gan.learning_rate in the recipe, or try another --seed",
-            )
-        if progress is not None:
-            progress(step, steps, losses)
-        reports.append({"step": step, **losses})
+    reports = [] if saved is None else saved.load(trainer)
+    if progress is not None and trainer.steps_done:
+        progress(trainer.steps_done, steps, {})
+    saved_at = time.monotonic()
+    with interrupt_between_steps() as interrupted:
+        for step in range(trainer.steps_done + 1, steps + 1):
+            trainer.step()
+            if step % every == 0 or step == steps:
+                reports.append(_report(trainer, step, int(reports[-1]["step"]) if reports else 0))
+                if progress is not None:
+                    progress(step, steps, {name: reports[-1][name] for name in METRICS})
+            due = step == steps or interrupted() or time.monotonic() - saved_at > SAVE_EVERY_S
+            if saved is not None and due:
+                saved.save(trainer, reports)
+                saved_at = time.monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
     return _thinned(reports)
+
+
+def _report(trainer: Trainer, step: int, since: int) -> dict[str, float]:
+    """Mean losses between two steps; the trainer's sums start again."""
+    means = (trainer.metrics / (step - since)).tolist()
+    trainer.metrics.zero_()
+    losses = dict(zip(METRICS, means, strict=True))
+    if not np.isfinite(means).all():
+        raise TrainingError(
+            f"a loss is no finite number at step {step} of {trainer.config.steps} ({losses})",
+            "lower gan.learning_rate in the recipe, or try another --seed",
+        )
+    return {"step": step, **losses}
 
 
 def _thinned(reports: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -94,6 +94,11 @@ class OutputFolder:
         return self.path / "model.safetensors"
 
     @property
+    def training(self) -> Path:
+        """State of a training that was stopped; absent when none was."""
+        return self.path / ".training.safetensors"
+
+    @property
     def classes(self) -> Path:
         """Names and colours of the classes."""
         return self.path / "classes.toml"
