@@ -38,10 +38,9 @@ _MOST_STEP, _MOST_HUE_CHANGE = 2.8, 1.6
 _SCALE = 1024
 """Grey levels of a stain's median."""
 
-_FLOOR_SHARE = 0.1
-"""The lightest share of the pixels; where cells lie dense there is light between them, in a fold there is none."""
-_LEAST_FLOOR = 1.25
-"""What the lightest pixels of a fold absorb, over what the lightest beside it do."""
+_LIGHTEST, _USUAL = 10.0, 30.0
+"""Percentiles of density in a fold and beside it: where one layer is lightest the other lies over it, while where cells
+only lie dense there is light between them."""
 
 Stain = NDArray[np.uint16]
 
@@ -106,7 +105,7 @@ def find_folds(
 
 
 def lies_double(inside: NDArray[np.uint8], beside: NDArray[np.uint8], white: tuple[float, float, float]) -> bool:
-    """Whether even the lightest pixels of a fold are darker than the lightest beside it.
+    """Whether even the lightest pixels of a fold are as dark as is usual beside it.
 
     Parameters
     ----------
@@ -118,8 +117,7 @@ def lies_double(inside: NDArray[np.uint8], beside: NDArray[np.uint8], white: tup
     if not len(inside) or not len(beside):
         return False
     table = od_table(white, 0.001)[1]
-    fold, usual = (np.percentile(table[part[:, 1]], 100 * _FLOOR_SHARE) for part in (inside, beside))
-    return bool(fold >= _LEAST_FLOOR * max(float(usual), 1.0))
+    return bool(np.percentile(table[inside[:, 1]], _LIGHTEST) >= np.percentile(table[beside[:, 1]], _USUAL))
 
 
 def _of_median(stains: tuple[Stain, Stain], tissue: NDArray[np.bool_], mpp: float) -> tuple[Stain, Stain]:

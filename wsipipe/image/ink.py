@@ -7,12 +7,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.units import um2_to_px2
+from wsipipe.units import um2_to_px2, um_to_px
 
 _WEAK = 0.4
 _BLUE_RATIO_MIN, _BLUE_RATIO_MAX, _BLUE_FACTOR = 1.0, 1.3, 1.5
 _BLUE_OVER, _BLUE_OVER_FACTOR, _BLUE_OVER_OD = 0.95, 1.25, 0.8
 """Over tissue: red over green density, also as a multiple of the usual, and the red density that must be there."""
+
+_BLACK_OVER = 0.6
+"""Over tissue: density that all colours must have."""
+_CLOSE_UM = 24.0
+"""Gaps in ink up to twice this are ink."""
 
 
 def find_ink(
@@ -39,7 +44,11 @@ def find_ink(
     ink = _grown(_blue(density, usual, 1.0) & searched, _blue(density, usual, _WEAK) & searched, smallest_px)
     for colour in (_green, _black, _red):
         ink |= _grown(colour(density, 1.0) & searched, colour(density, _WEAK) & searched, smallest_px)
-    return np.asarray(cv2.dilate(ink.astype(np.uint8), np.ones((3, 3), np.uint8))) > 0
+    radius = max(1, round(um_to_px(_CLOSE_UM, mpp)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    closed = cv2.morphologyEx(np.pad(ink, radius).astype(np.uint8), cv2.MORPH_CLOSE, disc)
+    closed = np.ascontiguousarray(closed[radius:-radius, radius:-radius])
+    return (np.asarray(cv2.dilate(closed, np.ones((3, 3), np.uint8))) > 0) & searched
 
 
 def _usual_ratio(density: NDArray[np.float32], searched: NDArray[np.bool_]) -> float:
@@ -82,9 +91,10 @@ def _green(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
 
 
 def _black(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
-    """All colours absorbed, and alike."""
+    """All colours absorbed, and alike; over tissue more of each than tissue absorbs of the one it absorbs least."""
     lowest, highest = density.min(axis=2), density.max(axis=2)
-    return np.asarray((lowest > 0.45 * strength) & (highest - lowest < 0.2 * highest))
+    spread = (highest - lowest) / np.maximum(highest, 1e-3)
+    return np.asarray((lowest > 0.45 * strength) & (spread < 0.2) | (lowest > _BLACK_OVER) & (spread < 0.35))
 
 
 def _grown(strong: NDArray[np.bool_], weak: NDArray[np.bool_], smallest_px: float) -> NDArray[np.bool_]:
