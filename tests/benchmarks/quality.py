@@ -62,8 +62,8 @@ def main() -> None:
 def ways() -> Iterator[tuple[str, str | None, Degrade]]:
     """Name, kind that should be found, and function of every way to make a slide worse."""
     yield "untouched", None, lambda rgb, _: (rgb, np.zeros(rgb.shape[:2], bool))
-    for kind in ("gaussian", "disc"):
-        for um in (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0):
+    for kind, sizes in (("gaussian", (0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)), ("disc", (1.0, 1.5, 2.0, 3.0, 6.0))):
+        for um in sizes:
             yield f"{kind} {um} um", "blurred", functools.partial(half_defocused, um=um, kind=kind)
     for ink, colour in INKS.items():
         for thinned in (1.0, 0.5):

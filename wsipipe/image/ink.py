@@ -11,8 +11,8 @@ from wsipipe.units import um2_to_px2, um_to_px
 
 _WEAK = 0.4
 _BLUE_RATIO_MIN, _BLUE_RATIO_MAX, _BLUE_FACTOR = 1.0, 1.3, 1.5
-_BLUE_OVER, _BLUE_OVER_FACTOR, _BLUE_OVER_OD = 0.95, 1.25, 0.8
-"""Over tissue: red over green density, also as a multiple of the usual, and the red density that must be there."""
+_BLUE_OVER, _BLUE_OVER_OD = 0.95, 0.85
+"""Over tissue: red over green density, and the red density that must be there, which tissue has not at such an angle."""
 
 _BLACK_OVER = 0.6
 """Over tissue: density that all colours must have."""
@@ -69,7 +69,7 @@ def _blue(density: NDArray[np.float32], usual: float, strength: float) -> NDArra
     red, green, blue = (density[..., i] for i in range(3))
     ratio = min(max(_BLUE_FACTOR * usual, _BLUE_RATIO_MIN), _BLUE_RATIO_MAX)
     plain = (red > ratio * green) & (red > 0.35 * strength)
-    over = (red > max(_BLUE_OVER, _BLUE_OVER_FACTOR * usual) * green) & (red > _BLUE_OVER_OD)
+    over = (red > _BLUE_OVER * green) & (red > _BLUE_OVER_OD)
     return np.asarray((plain | over) & (red - blue > 0.15 * strength))
 
 
