@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.cells import few_cells, random_cells
 from wsipipe.export.classes import PALETTE, CellClass, default_classes
+from wsipipe.export.encode import mask_uri, palette_uri, png_uri
 from wsipipe.export.report.charts import Measurement, round_length, scale_bar
-from wsipipe.export.encode import mask_uri, png_uri
-from wsipipe.export.report.maps import CellMaps, Frame, density_picture, rim
+from wsipipe.export.report.maps import VIRIDIS, CellMaps, Frame, density_levels, rim
 from wsipipe.export.report.markup import ink_on
 from wsipipe.export.report.page import NOTICE, Area, ClassReport, Detail, SlideReport, slide_page
 from wsipipe.export.report.pictures import UNLABELLED_RGB, draw_nuclei, montage
@@ -235,10 +235,21 @@ def test_a_density_is_cells_per_area_of_tissue() -> None:
     assert np.isfinite(everywhere).all()
 
 
-def test_density_pictures_are_transparent_outside_tissue() -> None:
-    picture = density_picture(np.array([[np.nan, 0.0, 2.0]], np.float32))
-    assert picture[0, :, 3].tolist() == [0, 255, 255]
-    assert picture[0, 1, :3].tolist() != picture[0, 2, :3].tolist()
+def test_densities_go_from_none_to_the_most_and_are_transparent_outside_tissue() -> None:
+    density = np.array([[np.nan, 0.0, 1.0, 2.0]], np.float32)
+    assert density_levels(density).tolist() == [[0, 1, 128, 255]]
+    assert density_levels(density * 0).tolist() == [[0, 1, 1, 1]]
+    data = base64.b64decode(palette_uri(density_levels(density), VIRIDIS).partition(",")[2])
+    rgba = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+    assert rgba[0, :, 3].tolist() == [0, 255, 255, 255]
+    assert rgba[0, 3, :3].tolist() == VIRIDIS[255].tolist()
+
+
+def test_many_classes_have_smaller_pictures() -> None:
+    few, many = CellMaps(1000, 500, 8), CellMaps(1000, 500, 64)
+    assert few.map.width == 1400
+    assert many.map.width == 495
+    assert many.map.height in {247, 248}
 
 
 def test_a_rim_follows_the_mask() -> None:

@@ -37,10 +37,15 @@ def jpeg_uri(rgb: NDArray[np.uint8]) -> str:
 
 def mask_uri(mask: NDArray[np.bool_], color: tuple[int, int, int]) -> str:
     """A mask in one colour, transparent elsewhere, as a PNG of one bit per pixel."""
-    picture = Image.frombytes("P", mask.shape[::-1], mask.astype(np.uint8).tobytes())
-    picture.putpalette([255, 255, 255, *color])
+    return palette_uri(mask.astype(np.uint8), np.array([[255, 255, 255], color], np.uint8), bits=1)
+
+
+def palette_uri(index: NDArray[np.uint8], palette: NDArray[np.uint8], bits: int = 8) -> str:
+    """A picture of palette colours, number 0 transparent, as `data:image/png;base64,...`."""
+    picture = Image.frombytes("P", index.shape[::-1], index.tobytes())
+    picture.putpalette(palette.tobytes())
     file = io.BytesIO()
-    picture.save(file, "PNG", bits=1, transparency=0, optimize=True)
+    picture.save(file, "PNG", bits=bits, transparency=0)
     return _uri("png", file.getvalue())
 
 

@@ -37,12 +37,12 @@ def box_chart(measurement: Measurement, classes: Sequence[CellClass], indices: S
     boxes, unit = measurement.boxes, f" {measurement.unit}" if measurement.unit else ""
     finite = boxes[np.isfinite(boxes)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    ticks = _ticks(low, high)
-    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    at = ticks(low, high)
+    low, high = min(low, at[0]), max(high, at[-1])
     scale = (_WIDTH - _LEFT - 12) / ((high - low) or 1.0)
     height = _ROW * len(classes) + _AXIS
     parts = []
-    for tick in ticks:
+    for tick in at:
         x = _LEFT + (tick - low) * scale
         parts.append(f'<path class="grid" d="M{x:.1f} 0V{height - _AXIS + 4}"/>')
         parts.append(f'<text class="tick" x="{x:.1f}" y="{height - 5}">{tick:g}</text>')
@@ -71,7 +71,7 @@ def round_length(limit: float) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= limit * (1 + 1e-9)))
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Two to six round values inside a range, the ends included when it has none."""
     step = round_length((high - low) / 2) if high > low else 0.0
     if not step:

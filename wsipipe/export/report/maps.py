@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 from wsipipe.export.rows import LabelledCells
 
 MAP_PX = 1400
-"""Longer side of the map's marks."""
+"""Longer side of the map's marks, for up to _FULL_SIZE classes."""
 
 DENSITY_PX = 360
-"""Longer side of the density maps."""
+"""Longer side of the density maps, for up to _FULL_SIZE classes."""
+
+VIRIDIS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+"""Colours of a density, uint8 (256, 3): as bright as it is high, for every kind of colour vision."""
+
+_FULL_SIZE = 8
+"""With more classes each picture has fewer pixels, so that a page of 64 stays below 5 MB."""
 
 DENSITY_UM = 100.0
 """Standard deviation of the Gaussian that densities are smoothed with."""
@@ -60,8 +66,9 @@ class CellMaps:
     """
 
     def __init__(self, width_px: int, height_px: int, k: int) -> None:
-        self.map = Frame.of(width_px, height_px, MAP_PX)
-        self.grid = Frame.of(width_px, height_px, DENSITY_PX)
+        shrink = max(1.0, k / _FULL_SIZE) ** 0.5
+        self.map = Frame.of(width_px, height_px, round(MAP_PX / shrink))
+        self.grid = Frame.of(width_px, height_px, round(DENSITY_PX / shrink))
         self._marks = np.zeros((k, self.map.height * self.map.width), bool)
         self._counts = np.zeros((k, self.grid.height * self.grid.width), np.int64)
         self._n = 0
@@ -115,12 +122,11 @@ def _blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def density_picture(density: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A density, NaN outside tissue, in the colours of viridis from 0 to its maximum; RGBA, transparent outside."""
+def density_levels(density: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A density, NaN outside tissue, as numbers of VIRIDIS: 0 outside, 1 for no cells, 255 at its maximum."""
     top = float(np.nanmax(density, initial=0.0)) or 1.0
-    level = (np.nan_to_num(density) * (255 / top)).round().astype(np.uint8)
-    rgb = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    return np.dstack([rgb, np.where(np.isnan(density), 0, 255).astype(np.uint8)])
+    level = 1 + np.nan_to_num(density) * (254 / top)
+    return np.where(np.isnan(density), 0, level.round()).astype(np.uint8)
 
 
 def rim(mask: NDArray[np.bool_], frame: Frame, width: int = 2) -> NDArray[np.bool_]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from wsipipe.export.encode import jpeg_uri, mask_uri, palette_uri
 from wsipipe.export.report.charts import QUANTILES, Measurement, box_chart, scale_bar
-from wsipipe.export.encode import jpeg_uri, mask_uri, png_uri
-from wsipipe.export.report.maps import DENSITY_UM, density_picture
+from wsipipe.export.report.maps import DENSITY_UM, VIRIDIS, density_levels
 from wsipipe.export.report.markup import image, mark, section, table_head, text
 from wsipipe.export.report.pictures import montage
 
@@ -104,7 +104,7 @@ def _density(index: str, one: ClassReport) -> str:
     name = text(one.cell_class.name)
     alt = f"Density of class {one.cell_class.name}, up to {top:,.0f} cells per mm²"
     return (
-        f"<figure>{image(png_uri(density_picture(one.density)), alt, width, height)}"
+        f"<figure>{image(palette_uri(density_levels(one.density), VIRIDIS), alt, width, height)}"
         f'<figcaption>{mark(index, one.cell_class)} {name}<span class="ramp"><span>0</span><i></i>'
         f"<span>{top:,.0f} /mm²</span></span></figcaption></figure>"
     )
