@@ -209,6 +209,20 @@ class GanConfig:
     """Scale initial weights on real cells, and train Q on standardized features (folded away at the end)."""
     augment: str = _choice("flips", "dihedral")
     """Random transforms of real cells: the paper's flips, or flips and quarter turns with stain jitter."""
+    pooling: str = _choice("mean", "centre")
+    """From the trunk's map to features: its mean (the paper), or that and its mean around the centre, where the cell is."""
+    lambda_measure: float = _number(0.0, 0.0, 1000.0)
+    """Weight of the trunk's error in telling a real cell's measurements; 0 is the paper."""
+    lambda_teach: float = _number(0.0, 0.0, 1000.0)
+    """Weight of Q's error in telling the classes that a mixture on the measurements gives; 0 is the paper."""
+    coherence: float = _number(0.0, 0.0, 10.0)
+    """In that mixture, power of a cell's neighbours in its prior; 0 looks at each cell alone."""
+    learned_prior: bool = False
+    """G draws classes as often as Q finds them in real cells; false draws all alike, as the paper does."""
+    average: float = _number(0.0, 0.0, 0.99999)
+    """Decay per step of the running average of the weights, which the finished model holds; 0 holds the last ones."""
+    start: str = _choice("random", "default")
+    """Weights to start from: random ones, or those of the model that ships with the package."""
     max_cells: int = _number(50_000, 10, 100_000_000)
     """Cells drawn for training, evenly from all slides."""
 
@@ -219,6 +233,8 @@ class ProportionsConfig:
 
     min_cells: int = _number(100, 0, 1_000_000)
     """Slides with fewer cells are flagged `few_cells`."""
+    intervals: bool = False
+    """Give the 95 % interval of each proportion too (bootstrap over blocks): the `lo_` and `hi_` columns."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """From finished stores to labels: the one model of an output, and the class of every cell under it."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wsipipe.config import Settings, differences
-from wsipipe.errors import ModelError, OutputMismatchError, TrainingError, UsageError
+from wsipipe.drawing import draw_cells
+from wsipipe.errors import ModelError, OutputMismatchError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import arithmetic
@@ -23,14 +20,21 @@ from wsipipe.progress import Reporter
 from wsipipe.records import Labels
 from wsipipe.units import clock
 
-TRAINED, GIVEN = "trained on this output's cells", "given with --model"
+TRAINED, GIVEN, SHIPS = "trained on this output's cells", "given with --model", "ships with wsipipe"
+
+DEFAULT_MODEL = "default"
+"""Name of the model that comes with the package."""
+SHIPPED = Path(__file__).parent / "models" / "default.safetensors"
 
 
-def choose_model(out: OutputFolder, given: Sequence[SlideFolder], settings: Settings, report: Reporter) -> Model | None:
+def choose_model(
+    out: OutputFolder, given: Sequence[SlideFolder], settings: Settings, report: Reporter, *, shipped: bool
+) -> Model | None:
     """The model that labels every slide of `out`; written there, so that OUT says what its labels mean.
 
     In this order: the model already in OUT (which `settings.model` must then be), the one that `settings.model`
-    names, one trained on the cells of `given`. None when there is nothing to label.
+    names, with `shipped` and without `settings.train` the one that comes with the package, one trained on the cells
+    of `given`. None when there is nothing to label.
 
     Raises
     ------
@@ -48,6 +52,10 @@ def choose_model(out: OutputFolder, given: Sequence[SlideFolder], settings: Sett
     stores = [CellStore(folder.store) for folder in given]
     if not any(len(store) for store in stores):
         return None
+    if shipped and not settings.train:
+        model = load_model(DEFAULT_MODEL)
+        report.say(f"model {model.hash}: the one that ships with wsipipe (--train fits one on these slides instead)")
+        return keep_model(out, model, SHIPS)
     model = keep_model(out, train_model(stores, settings, report, out.training), TRAINED)
     out.training.unlink(missing_ok=True)
     return model
@@ -86,6 +94,26 @@ def model_at_hand(out: OutputFolder, settings: Settings) -> Model | None:
     return model
 
 
+def check_shipped(out: OutputFolder, settings: Settings) -> None:
+    """Refuse a recipe whose patches the model that ships was not made for, when it would be used.
+
+    Raises
+    ------
+    UsageError
+        Before hours of segmenting.
+    """
+    there = out.model.is_file() and not settings.overwrite
+    if settings.model or settings.train or there:
+        return
+    model, patches = load_model(DEFAULT_MODEL), settings.recipe.patches
+    if (patches.size_px, patches.mpp, patches.surroundings) != (model.patch_px, model.patch_mpp, True):
+        raise UsageError(
+            f"the model that ships takes patches of {model.patch_px} px at {model.patch_mpp:g} um/px with surroundings",
+            "add --train to fit one on the given slides, or give one with --model",
+            f"--recipe {settings.recipe.name}",
+        )
+
+
 def keep_model(out: OutputFolder, model: Model, origin: str) -> Model:
     """Copy a model into OUT, with a word on how it came there; its class names go when it is another one."""
     kept = dataclasses.replace(model, facts={**model.facts, "origin": origin})
@@ -103,12 +131,8 @@ def load_model(name_or_file: str) -> Model:
     UsageError
         If there is none.
     """
-    if name_or_file == "default":
-        raise UsageError(
-            "no model ships with this version",
-            "leave --model out to train one on the given slides, or give a .safetensors file",
-            "--model default",
-        )
+    if name_or_file == DEFAULT_MODEL:
+        return load(SHIPPED)
     path = Path(name_or_file)
     if not path.is_file():
         raise UsageError(
@@ -121,6 +145,7 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
     """G, D and Q on cells drawn evenly from all stores.
 
     `resume` is the file that keeps the state of a training that is stopped; whoever has written the model deletes it.
+    Cells that are too many for memory are kept on disk, in its folder.
 
     Raises
     ------
@@ -128,11 +153,12 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
         If there are too few cells, or the stores' patches differ in kind.
     """
     config = settings.recipe.gan
-    patches, patch_mpp = draw_patches(stores, config.max_cells, settings.seed)
+    start = None if config.start == "random" else load_model(config.start)
+    drawn = draw_cells(stores, config.max_cells, settings.seed, resume.parent)
     device = pick_device(settings.device)
-    expected = estimate_seconds(config, patches.shape[1], device)
+    expected = estimate_seconds(config, drawn.patches.shape[1], device)
     report.say(
-        f"no model given: training a quick one on {len(patches)} cells of {len(stores)} "
+        f"training a model on {len(drawn.patches)} cells of {len(stores)} "
         f"slide{'s' if len(stores) != 1 else ''}, about {clock(expected)} on {device} (recipe {settings.recipe.name})"
     )
     with report.stage("train", config.steps, "steps") as stage:
@@ -144,29 +170,18 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
             seen = step
 
         model = fit(
-            patches, config, seed=settings.seed, device=device, patch_mpp=patch_mpp, progress=progress, resume=resume
+            drawn.patches,
+            config,
+            seed=settings.seed,
+            device=device,
+            patch_mpp=drawn.patch_mpp,
+            measured=drawn.measured,
+            start=start,
+            progress=progress,
+            resume=resume,
         )
     trained_on = sorted(slide_digest(store.slide_id) for store in stores if len(store))
     return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
-
-
-def draw_patches(stores: Sequence[CellStore], count: int, seed: int) -> tuple[NDArray[np.uint8], float]:
-    """At most `count` patches, evenly from all stores, and their mpp; uint8 (n, size, size, 3).
-
-    A store with fewer cells than its share gives all it has, and the others make up for it.
-    """
-    kinds = {(s.patches.shape[1], s.attributes["recipe"]["patches"]["mpp"]) for s in stores if len(s)}
-    if len(kinds) != 1:
-        found = ", ".join(f"{size} px at {mpp:g} um/px" for size, mpp in sorted(kinds)) or "no cells"
-        raise TrainingError(f"one kind of patch is needed, found: {found}", "train on outputs of one recipe")
-    rng = np.random.default_rng(seed)
-    left, quota = count, {}
-    ascending = sorted(range(len(stores)), key=lambda i: len(stores[i]))
-    for position, i in enumerate(ascending):
-        quota[i] = min(len(stores[i]), math.ceil(left / (len(stores) - position)))
-        left -= quota[i]
-    drawn = [store.sample_patches(quota[i], rng) for i, store in enumerate(stores) if quota[i]]
-    return np.concatenate(drawn), kinds.pop()[1]
 
 
 def label_store(store: CellStore, model: Model, settings: Settings, report: Reporter) -> None:

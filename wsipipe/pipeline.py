@@ -23,6 +23,8 @@ from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.labelling import (
     GIVEN,
+    TRAINED,
+    check_shipped,
     choose_model,
     keep_model,
     label_store,
@@ -35,6 +37,7 @@ from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_all
 from wsipipe.tables import class_names, write_proportions, write_report, write_rows, write_tables
+from wsipipe.training_report import write_training_page
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
@@ -42,9 +45,10 @@ def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
     out = OutputFolder(settings.out)
     check_recipes(out, settings)
     model_at_hand(out, settings)  # a model that cannot be used should not be found out after hours
+    check_shipped(out, settings)
     done, code = segment_all(slides, settings, report)
     if done:
-        model = choose_model(out, done, settings, report)
+        model = choose_model(out, done, settings, report, shipped=True)
         _label_all(out, model, settings, report)
     return code
 
@@ -64,12 +68,13 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
         work = Work(settings, token)
         slides, failures = start_cohort(cohort, work, fleet, report)
         done = segment_cohort(slides, work, fleet, report, failures.add)
-        model = choose_model(out, done, settings, report) if done else None
+        model = choose_model(out, done, settings, report, shipped=False) if done else None
         classes = class_names(out, model)
         label_work = LabelWork(work, model.hash if model else "")
         labelled = label_cohort(out.finished() if done else [], label_work, fleet, report, failures.add)
     if labelled:
         write_rows(out, model, [one.row for one in labelled])
+    _show_training(out, model)
     write_cohort(out, slides)
     write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
     report.say(
@@ -84,9 +89,12 @@ def train(outs: Sequence[Path], model_out: Path, settings: Settings, report: Rep
         raise UsageError("exists already", "name another file or add --overwrite", f"--model-out {model_out.name}")
     stores = [store for out in outs for _, store in _stores(OutputFolder(out))]
     state = model_out.with_name(f".{model_out.name}.training")
-    save(train_model(stores, settings, report, state), model_out)
+    model = train_model(stores, settings, report, state)
+    save(model, model_out)
     state.unlink(missing_ok=True)
-    report.say(f"wrote {model_out.name}")
+    page = model_out.with_suffix(".html")
+    write_training_page(page, model, model_out.stem)
+    report.say(f"wrote {model_out.name}, and {page.name}, which shows how it was trained")
     return 0
 
 
@@ -219,9 +227,16 @@ def _label_all(out: OutputFolder, model: Model | None, settings: Settings, repor
         if model is not None:
             label_store(store, model, settings, report)
         write_tables(out, folder, store, model)
-    write_proportions(out, model)
+    _show_training(out, model)
+    write_proportions(out, model, settings.recipe.proportions.intervals)
     report.say(f"{settings.out}: proportions.csv, and per slide cells.csv, cells.geojson and report.html")
     return 0
+
+
+def _show_training(out: OutputFolder, model: Model | None) -> None:
+    """The page of the model's training, where that was done here."""
+    if model is not None and model.facts.get("origin") == TRAINED:
+        write_training_page(out.training_page, model, out.path.resolve().name, class_names(out, model))
 
 
 def _stores(out: OutputFolder) -> Iterator[tuple[SlideFolder, CellStore]]:

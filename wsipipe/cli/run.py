@@ -17,7 +17,7 @@ def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
     """Find, patch, class and count the cells of every SLIDE.
 
     SLIDE is any format that OpenSlide or tiffslide opens, or a PNG, JPEG or TIFF image with --mpp. Without --model,
-    the model already in OUT is used, or a quick one is trained on the given slides' cells.
+    the model already in OUT is used, or the one that ships with wsipipe; --train fits one on these slides' cells.
     """
     if dry_run:
         from wsipipe.slides import describe  # noqa: PLC0415 - heavy

@@ -48,7 +48,8 @@ class _DownBlock(nn.Module):
         super().__init__()
         self.leading_relu, self.conv1, self.shortcut = block.leading_relu, block.conv1, block.shortcut
         width_in, width_out = block.conv2.in_channels, block.conv2.out_channels
-        self.conv2 = nn.Conv2d(width_in, width_out, 4, stride=2, padding=1, device=block.conv2.weight.device)
+        # no weights are drawn: the global random state is left alone
+        self.conv2 = nn.Conv2d(width_in, width_out, 4, stride=2, padding=1, device="meta")
         self.conv2.weight = nn.Parameter(pooled_kernel(block.conv2.weight), requires_grad=False)
         self.conv2.bias = block.conv2.bias
 

@@ -69,3 +69,13 @@ def real_info_loss(log_view_a: Tensor, log_view_b: Tensor, spread: float = 1.0) 
     joint = ((joint + joint.T) / 2).clamp_min(torch.finfo(joint.dtype).tiny)  # 0 log 0 = 0, with a gradient
     marginal = joint.sum(1)
     return 2.0 * spread * torch.xlogy(marginal, marginal).sum() - torch.xlogy(joint, joint).sum()
+
+
+def taught_loss(log_classes: Tensor, lessons: Tensor) -> Tensor:
+    """Cross-entropy of Q's answers (n, k) to real cells with the probabilities (n, k) that they were taught."""
+    return -(lessons * log_classes).sum(1).mean()
+
+
+def measured_loss(told: Tensor, measured: Tensor) -> Tensor:
+    """Huber's error of the measurements (n, d) that the trunk tells; both standardized."""
+    return F.smooth_l1_loss(told, measured)

@@ -1,10 +1,16 @@
 """Generator and critic of Hu et al. (IEEE JBHI 2019, arXiv 1711.11317), at any width."""
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsipipe.config import GanConfig
+from wsipipe.gan.mixture import MEASUREMENTS
+
+CENTRE_SIGMA = 0.19
+"""Standard deviation of the centre's window, as a share of the patch: 3 um at 16 um, the radius of a nucleus."""
 
 DOWNSCALING = 8
 """The generator makes a patch in three doublings, so a patch's side is a multiple of this."""
@@ -37,7 +43,10 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """The trunk that D and Q share, and their two linear heads. No batch norm: the penalty is per patch."""
+    """The trunk that D and Q share, and their linear heads. No batch norm: the penalty is per patch.
+
+    With `config.lambda_measure` there is a third head, for the cell's measurements.
+    """
 
     def __init__(self, config: GanConfig) -> None:
         super().__init__()
@@ -48,12 +57,22 @@ class Critic(nn.Module):
             ResidualBlock(width),
             ResidualBlock(width),
         )
-        self.d_head = nn.Linear(width, 1)
-        self.q_head = nn.Linear(width, config.classes)
+        self.centred = config.pooling == "centre"
+        self.n_features = width * (2 if self.centred else 1)
+        self.d_head = nn.Linear(self.n_features, 1)
+        self.q_head = nn.Linear(self.n_features, config.classes)
+        self.m_head = nn.Linear(self.n_features, MEASUREMENTS) if config.lambda_measure > 0 else None
 
     def features(self, patches: Tensor) -> Tensor:
-        """Features (n, channels) of patches (n, 3, s, s) in [-1, 1]."""
-        return F.relu(self.trunk(patches)).mean((2, 3))
+        """Features (n, n_features) of patches (n, 3, s, s) in [-1, 1]."""
+        return self.pool(F.relu(self.trunk(patches)))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Features (n, n_features) of the trunk's maps (n, channels, s, s)."""
+        whole = maps.mean((2, 3))
+        if not self.centred:
+            return whole
+        return torch.cat((whole, (maps * centre_window(maps.shape[2], maps.device)).sum((2, 3))), 1)
 
     def score(self, patches: Tensor) -> Tensor:
         """D: how real each patch looks, (n,), unbounded."""
@@ -65,8 +84,17 @@ class Critic(nn.Module):
         return self.log_classes_of(self.features(patches))
 
     def log_classes_of(self, features: Tensor) -> Tensor:
-        """Q's log-probabilities (n, k) from features (n, channels)."""
+        """Q's log-probabilities (n, k) from features (n, n_features)."""
         return F.log_softmax(self.q_head(features), 1)
+
+
+@functools.cache
+def centre_window(side: int, device: torch.device) -> Tensor:
+    """Gaussian weights (side, side) around the middle of a map, where the cell is; they sum to 1."""
+    place = torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
+    along = torch.exp(-0.5 * (place / (CENTRE_SIGMA * side)) ** 2)
+    window = along[:, None] * along
+    return window / window.sum()
 
 
 class BatchNorm(nn.Module):

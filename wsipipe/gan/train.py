@@ -16,10 +16,11 @@ from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.label import label
+from wsipipe.gan.mixture import MEASUREMENTS, Measured, coherent_classes
 from wsipipe.gan.nets import DOWNSCALING
 from wsipipe.gan.parts import PARTS, workers
 from wsipipe.gan.resume import SAVE_EVERY_S, SavedTraining, interrupt_between_steps, training_identity
-from wsipipe.gan.trainer import METRICS, Trainer
+from wsipipe.gan.trainer import METRICS, Lessons, Trainer
 
 REPORTS = 100
 """A training reports its mean losses at most this often; each report makes the host wait for a GPU once."""
@@ -45,6 +46,8 @@ def train(
     seed: int,
     device: str,
     patch_mpp: float,
+    measured: Measured | None = None,
+    start: Model | None = None,
     progress: Progress | None = None,
     resume: Path | None = None,
 ) -> Model:
@@ -64,6 +67,10 @@ def train(
     device : {"cpu", "cuda"}
     patch_mpp : float
         Microns per patch pixel, kept in the model.
+    measured : Measured, optional
+        Measurements of the same cells; needed when the settings give them a weight.
+    start : Model, optional
+        What the weights start from when `config.start` says so; of the same widths.
     progress : callable, optional
         Called with the step, the number of steps and the mean losses since the last call.
     resume : Path, optional
@@ -81,23 +88,30 @@ def train(
         If there are too few cells, patches of a wrong kind, or a loss is no finite number.
     """
     cells = _checked(patches, config)
+    lessons = _lessons(measured, config, len(cells), seed)
+    _check_start(start, config, cells.shape[1])
+    tensors_before = None if start is None else start.tensors
     saved = None if resume is None else SavedTraining(resume, training_identity(cells, config, seed, device))
     with workers(device) as threads:
-        trainer = Trainer(_placed(cells, device), config, seed, threads)
+        trainer = Trainer(_placed(cells, device), config, seed, threads, lessons, tensors_before)
         curve = _run(trainer, progress, saved)
         trainer.finish()
     tensors = {name: tensor.cpu() for name, tensor in merge_states(trainer.generator, trainer.critic).items()}
     facts = {"cells": len(cells), "seed": seed, "device": device, "curve": curve}
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
+    if start is not None:
+        facts["start"] = start.hash
     return _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, device)
 
 
 def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
     """Seconds that `train` will take, extrapolated from two generator steps on random patches."""
     random = np.random.default_rng(0)
-    cells = random.integers(0, 256, (2 * config.batch, patch_px, patch_px, 3), np.uint8)
+    n = 2 * config.batch
+    cells = random.integers(0, 256, (n, patch_px, patch_px, 3), np.uint8)
+    lessons = Lessons(torch.zeros(n, MEASUREMENTS), torch.full((n, config.classes), 1.0 / config.classes))
     with workers(device) as threads:
-        trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, threads)
+        trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, threads, lessons)
         trainer.step()  # the first step also warms caches and chooses kernels
         trainer.metrics.tolist()
         start = time.perf_counter()
@@ -125,6 +139,36 @@ def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
     if all((cells[i : i + CHECKED_ROWS] == cells[0]).all() for i in range(0, len(cells), CHECKED_ROWS)):
         raise TrainingError("all patches are the same", "look at the segmentation: these are no cells")
     return cells
+
+
+def _lessons(measured: Measured | None, config: GanConfig, count: int, seed: int) -> Lessons | None:
+    """What the measurements teach, where the settings ask for it."""
+    if max(config.lambda_measure, config.lambda_teach) <= 0:
+        return None
+    if measured is None or len(measured) != count:
+        raise TrainingError(
+            "the recipe learns from measurements, which were not given for every cell",
+            "give them, or set gan.lambda_measure and gan.lambda_teach to 0",
+        )
+    rng = np.random.default_rng(seed)
+    classes = coherent_classes(measured, config.classes, config.coherence, rng)
+    return Lessons(torch.from_numpy(measured.values.astype(np.float32)), torch.from_numpy(classes))
+
+
+def _check_start(start: Model | None, config: GanConfig, patch_px: int) -> None:
+    if (start is not None) != (config.start != "random"):
+        raise TrainingError("gan.start and the model to start from do not go together", "give both or neither")
+    if start is None:
+        return
+    same = ("channels", "noise_dim", "pooling")
+    differing = [name for name in same if getattr(start.config, name) != getattr(config, name)]
+    if start.patch_px != patch_px:
+        differing.append("patch size")
+    if differing:
+        raise TrainingError(
+            f"the model to start from has another {', '.join(differing)}",
+            'take that of the recipe `default`, or set gan.start = "random"',
+        )
 
 
 def _placed(cells: NDArray[np.uint8], device: str) -> Tensor:

@@ -1,6 +1,7 @@
 """One training: networks, optimizers, cells, and the three kinds of step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -9,15 +10,36 @@ from torch import Tensor, nn
 from wsipipe.config import GanConfig
 from wsipipe.gan import losses
 from wsipipe.gan.augment import augment, to_unit
-from wsipipe.gan.nets import Critic, Generator
+from wsipipe.gan.averages import Averages
 from wsipipe.gan.parts import Features, Workers, add_up
 from wsipipe.gan.standardize import FeatureNorm, standardize_trunk
+from wsipipe.gan.start import copy_start, initialised
 
-METRICS = ("critic", "penalty", "generator", "info", "real_info")
-"""What `Trainer.metrics` holds: Wasserstein part of D's loss, gradient penalty, and the losses of G and Q."""
+METRICS = ("critic", "penalty", "generator", "info", "real_info", "taught", "measured")
+"""What `Trainer.metrics` holds: Wasserstein part of D's loss, gradient penalty, losses of G and Q; on real cells
+minus the mutual information, the error in what the mixture teaches, and that in the measurements."""
+
+PRIOR_MOMENTUM = 0.01
+"""Of the running mean of Q's answers to real cells that the learned prior is."""
 
 SAMPLE = 256
 """Real cells that initial weights are scaled on, and cells whose features are computed at once."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What real cells teach beside their looks; row i is the i-th training cell.
+
+    Attributes
+    ----------
+    values : float32 Tensor (n, MEASUREMENTS)
+        Standardized measurements.
+    classes : float32 Tensor (n, k)
+        Probabilities of the classes of `coherent_classes`.
+    """
+
+    values: Tensor
+    classes: Tensor
 
 
 class Trainer:
@@ -32,28 +54,59 @@ class Trainer:
         Names every random number; weights are drawn on the CPU, so that they begin alike on every device.
     workers : Workers
         Threads, and the device.
+    lessons : Lessons, optional
+        Needed where the settings give them a weight.
+    start : mapping of str to Tensor, optional
+        Tensors of a model of the same widths to start from, instead of random weights.
     """
 
-    def __init__(self, cells: Tensor, config: GanConfig, seed: int, workers: Workers) -> None:
-        self.config, self.cells, self.workers = config, cells, workers
+    def __init__(
+        self,
+        cells: Tensor,
+        config: GanConfig,
+        seed: int,
+        workers: Workers,
+        lessons: Lessons | None = None,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.config, self.cells, self.workers, self.lessons = config, cells, workers, lessons
         device = workers.device
-        self.generator, self.critic = _initialised(config, cells.shape[1], seed)
+        self.generator, self.critic = initialised(config, cells.shape[1], seed)
+        if start is not None:
+            copy_start(start, self.generator, self.critic)
         self.generator.to(device)
         self.critic.to(device)
         self.random = torch.Generator(device).manual_seed(seed)
         self.pick = torch.Generator(cells.device).manual_seed(seed + 1)
-        self.norm = FeatureNorm(config.channels, device) if config.standardize else None
-        if self.norm is not None:
+        self.norm = FeatureNorm(self.critic.n_features, device) if config.standardize else None
+        if self.norm is not None and start is None:
             standardize_trunk(self.critic, self._real(SAMPLE))
+        self.prior = torch.full((config.classes,), 1.0 / config.classes, device=device)
+        if config.learned_prior and lessons is not None:
+            self.prior = lessons.classes.mean(0).to(device)
         self.trunk, self.q_head = list(self.critic.trunk.parameters()), list(self.critic.q_head.parameters())
+        self.m_head = list(self.critic.m_head.parameters()) if self.critic.m_head is not None else []
         self.d_parameters = [*self.trunk, *self.critic.d_head.parameters()]
         self.g_parameters = list(self.generator.parameters())
-        self.q_parameters = [*self.g_parameters, *self.trunk, *self.q_head]
+        self.q_parameters = [*self.g_parameters, *self.trunk, *self.q_head, *self.m_head]
         self.d_optimizer = self._adam(self.d_parameters, config.learning_rate)
         self.g_optimizer = self._adam(self.g_parameters, config.learning_rate)
-        self.q_optimizer = self._adam(self.q_parameters, config.info_learning_rate)
+        # G follows Q no faster than D: with Q's rate it would please Q alone and draw noise
+        self.q_optimizer = self._adam(self.g_parameters, config.learning_rate)
+        self.q_optimizer.add_param_group(
+            {"params": self.q_parameters[len(self.g_parameters) :], "lr": config.info_learning_rate}
+        )
+        for optimizer in self._optimizers():
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
         self.steps_done = 0
         self.metrics = torch.zeros(len(METRICS), device=device)
+        self.averages = Averages((self.generator, self.critic), config.average) if config.average > 0 else None
+
+    @property
+    def sees_real(self) -> bool:
+        """Whether Q learns from real cells at all."""
+        return max(self.config.lambda_real, self.config.lambda_teach, self.config.lambda_measure) > 0
 
     def step(self) -> None:
         """One generator step of the paper: D `critic_steps` times, then G, then Q `info_steps` times.
@@ -64,21 +117,28 @@ class Trainer:
         for _ in range(self.config.critic_steps):
             critic, penalty = self._critic_step()
         generator = self._generator_step()
-        info, real_info = self._info_step()
-        if self.config.lambda_real > 0:
+        info, on_real = self._info_step()
+        if self.sees_real:
             for _ in range(self.config.info_steps - 1):
-                real_info = self._real_info_step()
-        self.metrics += torch.stack((critic, penalty, generator, info, real_info)).detach()
+                on_real = self._real_info_step()
+        self.metrics += torch.stack((critic, penalty, generator, info, *on_real)).detach()
         self.steps_done += 1
+        if self.averages is not None:
+            self.averages.update(self.steps_done)
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Leave in the networks all that Q needs: its standardized features become part of its linear layer."""
+        """Leave in the networks all that Q needs: averaged weights, and standardized features in its linear layer."""
+        if self.averages is not None:
+            self.averages.copy_into()
         if self.norm is None:
             return
         device = self.random.device
         parts = [self.critic.features(to_unit(cells.to(device))) for cells in torch.split(self.cells, SAMPLE)]
-        self.norm.fold_into(self.critic.q_head, torch.cat(parts))
+        features = torch.cat(parts)
+        for head in (self.critic.q_head, self.critic.m_head):
+            if head is not None:
+                self.norm.fold_into(head, features)
         self.norm = None
 
     def _critic_step(self) -> tuple[Tensor, Tensor]:
@@ -112,7 +172,7 @@ class Trainer:
         _update(self.g_optimizer, self.g_parameters, torch.autograd.grad(fake, self.g_parameters, of_fake))
         return loss
 
-    def _info_step(self) -> tuple[Tensor, Tensor]:
+    def _info_step(self) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Q on generated cells and, where they have a weight, on real ones."""
         fake, classes = self._fake()
         made = Features(self.workers, self.critic.features, fake)
@@ -121,45 +181,72 @@ class Trainer:
         of_features, *of_head = torch.autograd.grad(self.config.lambda_info * info, (made.joined, *self.q_head))
         of_fake, of_trunk = made.gradients(of_features, self.trunk)
         of_generator = torch.autograd.grad(fake, self.g_parameters, of_fake)
-        gradients = [*of_trunk, *of_head]
-        real_info = torch.zeros_like(info)
-        if self.config.lambda_real > 0:
-            real_info, of_real = self._real_info()
-            gradients = add_up((gradients, of_real))
-        _update(self.q_optimizer, self.q_parameters, [*of_generator, *gradients])
-        return info, real_info
+        shared: list[Tensor] = [*of_trunk, *of_head]
+        of_measures: list[Tensor | None] = [None] * len(self.m_head)
+        on_real: tuple[Tensor, ...] = (torch.zeros_like(info),) * 3
+        if self.sees_real:
+            on_real, of_real = self._on_real()
+            shared = add_up((shared, of_real[: len(shared)]))
+            of_measures = [*of_real[len(shared) :]]
+        _update(self.q_optimizer, self.q_parameters, [*of_generator, *shared, *of_measures])
+        return info, on_real
 
-    def _real_info_step(self) -> Tensor:
+    def _real_info_step(self) -> tuple[Tensor, ...]:
         """Q on real cells alone."""
-        real_info, gradients = self._real_info()
+        on_real, gradients = self._on_real()
         _update(self.q_optimizer, self.q_parameters, [*[None] * len(self.g_parameters), *gradients])
-        return real_info
+        return on_real
 
-    def _real_info(self) -> tuple[Tensor, list[Tensor]]:
-        """Mutual information on a batch of real cells, and the weighted gradients of trunk and Q head."""
-        count = self.config.real_batch
-        cells = self._draw(count)
+    def _on_real(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """Losses on two views of a batch of real cells, and the weighted gradients of trunk and heads.
+
+        The losses are minus the mutual information, the error in the taught classes and that in the measurements.
+        """
+        rows = self._rows(self.config.real_batch)
+        cells = self._cells(rows)
         views = torch.cat([augment(cells, self.config.augment, self.random) for _ in range(2)])
         features = Features(self.workers, self.critic.features, views)
         normed = features.joined if self.norm is None else self.norm.of_real(features.joined)
-        answers = self.critic.log_classes_of(normed)
-        loss = losses.real_info_loss(answers[:count], answers[count:], self.config.spread)
-        of_features, *of_head = torch.autograd.grad(self.config.lambda_real * loss, (features.joined, *self.q_head))
+        found = self._real_losses(rows, normed)
+        weights = (self.config.lambda_real, self.config.lambda_teach, self.config.lambda_measure)
+        loss = torch.stack([weight * value for weight, value in zip(weights, found, strict=True) if weight > 0]).sum()
+        of_features, *of_heads = torch.autograd.grad(loss, (features.joined, *self.q_head, *self.m_head))
         _, of_trunk = features.gradients(of_features, self.trunk)
-        return loss, [*of_trunk, *of_head]
+        return found, [*of_trunk, *of_heads]
 
-    def _draw(self, count: int) -> Tensor:
-        rows = torch.randint(len(self.cells), (count,), generator=self.pick, device=self.cells.device)
+    def _real_losses(self, rows: Tensor, features: Tensor) -> tuple[Tensor, ...]:
+        """The three losses, of features (2 n, n_features) of two views of the cells `rows` (n,)."""
+        answers = self.critic.log_classes_of(features)
+        count = len(rows)
+        info = losses.real_info_loss(answers[:count], answers[count:], self.config.spread)
+        if self.config.learned_prior:
+            self.prior.lerp_(answers.detach().exp().mean(0), PRIOR_MOMENTUM)
+        if self.lessons is None:
+            return info, torch.zeros_like(info), torch.zeros_like(info)
+        device = features.device
+        taught = losses.taught_loss(answers, self.lessons.classes[rows].to(device).repeat(2, 1))
+        told = self.critic.m_head(features) if self.critic.m_head is not None else None
+        values = self.lessons.values[rows].to(device).repeat(2, 1)
+        measured = torch.zeros_like(info) if told is None else losses.measured_loss(told, values)
+        return info, taught, measured
+
+    def _rows(self, count: int) -> Tensor:
+        return torch.randint(len(self.cells), (count,), generator=self.pick, device=self.cells.device)
+
+    def _cells(self, rows: Tensor) -> Tensor:
         return self.cells[rows].to(self.random.device, non_blocking=True)
 
     def _real(self, count: int) -> Tensor:
-        return augment(self._draw(count), self.config.augment, self.random)
+        return augment(self._cells(self._rows(count)), self.config.augment, self.random)
 
     def _fake(self) -> tuple[Tensor, Tensor]:
-        """Generated patches and their classes, from the uniform prior."""
+        """Generated patches and their classes, from the prior."""
         config, device = self.config, self.random.device
         noise = torch.randn(config.batch, config.noise_dim, generator=self.random, device=device)
-        classes = torch.randint(config.classes, (config.batch,), generator=self.random, device=device)
+        if config.learned_prior:
+            classes = torch.multinomial(self.prior, config.batch, replacement=True, generator=self.random)
+        else:
+            classes = torch.randint(config.classes, (config.batch,), generator=self.random, device=device)
         return self.generator(noise, F.one_hot(classes, config.classes).float()), classes
 
     def _adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
@@ -170,8 +257,12 @@ class Trainer:
         if not self.config.anneal:
             return
         left = 1.0 - self.steps_done / self.config.steps
-        for optimizer in (self.d_optimizer, self.g_optimizer, self.q_optimizer):
-            optimizer.param_groups[0]["lr"] = left * optimizer.defaults["lr"]
+        for optimizer in self._optimizers():
+            for group in optimizer.param_groups:
+                group["lr"] = left * group["initial_lr"]
+
+    def _optimizers(self) -> tuple[torch.optim.Adam, ...]:
+        return self.d_optimizer, self.g_optimizer, self.q_optimizer
 
 
 def _update(optimizer: torch.optim.Adam, parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
@@ -180,16 +271,3 @@ def _update(optimizer: torch.optim.Adam, parameters: list[nn.Parameter], gradien
         # fused Adam walks through memory: a channels-last gradient of a contiguous weight would be read scrambled
         parameter.grad = None if gradient is None else gradient.contiguous()
     optimizer.step()
-
-
-def _initialised(config: GanConfig, patch_px: int, seed: int) -> tuple[Generator, Critic]:
-    """Networks with He's normal weights (ICCV 2015) and zero biases; the global random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        generator, critic = Generator(config, patch_px), Critic(config)
-    random = torch.Generator().manual_seed(seed)
-    for module in (*generator.modules(), *critic.modules()):
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=random)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return generator, critic

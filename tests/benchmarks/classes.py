@@ -1,0 +1,281 @@
+"""Classes of given nuclei, by the protocol: train on half of the images, score the other half, no labels in training.
+
+    python -m tests.benchmarks.classes run --results results.jsonl [--data consep] [--what default ...] [--splits 5]
+    python -m tests.benchmarks.classes show --results results.jsonl
+
+`run` appends one JSON line for every training and goes on where it stopped; `show` prints the tables of
+docs/benchmarks.md. Nuclei are the given ones (`--nuclei` of the project's own pipeline), every one labelled.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
+from wsipipe.cohort.evaluate import cluster_scores, match_points
+from wsipipe.config import GanConfig, Settings, load_recipe
+from wsipipe.drawing import Drawn, draw_cells
+from wsipipe.gan.criteria import criteria
+from wsipipe.gan.label import label
+from wsipipe.gan.train import train
+from wsipipe.io.output import OutputFolder
+from wsipipe.io.store import CellStore
+from wsipipe.io.truth_files import read_points
+from wsipipe.labelling import load_model
+from wsipipe.progress import Quiet
+from wsipipe.slides import segment_all
+
+K = 5
+MATCH_PX = 6.0
+ALL_CELLS = 10_000_000
+UNKNOWN = ("", "unclassified")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A folder of labelled nuclei, and how they are given."""
+
+    mpp: float
+    recipe: str
+    nuclei: str
+
+
+DATA = {"consep": DataSet(0.25, "he-40x", "masks"), "crchisto": DataSet(0.5, "default", "points")}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Cells of one image, with their marked class."""
+
+    store: CellStore
+    cells: CellData
+    truth: NDArray[np.str_]
+
+
+def variants() -> dict[str, GanConfig]:
+    """What is compared; widths, patches and steps of the critic, of G and of Q are the same in all but `shipped`."""
+    default = load_recipe("default").gan
+    alone = dataclasses.replace(default, start="random")
+    published = GanConfig()
+    paper = dataclasses.replace(
+        alone,
+        **{name: getattr(published, name) for name in PAPERS},
+    )
+    return {"default": default, "from scratch": alone, PUBLISHED: paper}
+
+
+PUBLISHED = "paper's objective"
+PAPERS = (
+    "lambda_real", "lambda_teach", "lambda_measure", "coherence", "learned_prior", "standardize", "augment", "pooling",
+    "average", "anneal", "spread",
+)  # fmt: skip
+"""Settings that the paper's objective has as published."""
+
+
+def prepared(name: str, root: Path, work: Path) -> list[Labelled]:
+    """Images of a folder with their given nuclei, segmented into `work` unless they are there."""
+    kind, folder = DATA[name], root / name
+    settings = Settings(work / name, load_recipe(kind.recipe), mpp=kind.mpp, nuclei=folder / kind.nuclei)
+    images = sorted((folder / "images").glob("*.png"))
+    segment_all(images, settings, Quiet())
+    found = []
+    for slide in OutputFolder(work / name).finished():
+        store = CellStore(slide.store)
+        rows = store.rows(0, len(store))
+        points = read_points(folder / "points" / f"{slide.slide_id}.csv")
+        truth = np.full(len(store), "", dtype="U32")
+        mine, theirs = match_points(np.column_stack([rows.x_px, rows.y_px]), points.xy, MATCH_PX)
+        truth[mine] = points.classes[theirs]
+        measured = np.column_stack([getattr(rows, column) for column in MEASURED]).astype(np.float64)
+        found.append(Labelled(store, CellData(measured, rows.patches), truth))
+    return found
+
+
+def halves(count: int, seed: int) -> tuple[list[int], list[int]]:
+    """Images to train on, and images to score."""
+    order = np.random.default_rng(seed).permutation(count).tolist()
+    return order[: count // 2], order[count // 2 :]
+
+
+def joined(images: list[Labelled], which: list[int]) -> tuple[CellData, NDArray[np.str_]]:
+    """Cells of some images, and what they are."""
+    cells = [images[i].cells for i in which]
+    data = CellData(np.concatenate([c.measured for c in cells]), np.concatenate([c.patches for c in cells]))
+    return data, np.concatenate([images[i].truth for i in which])
+
+
+def scored(truth: NDArray[np.str_], classes: NDArray[Any]) -> dict[str, float]:
+    """AMI, ARI and purity on the cells whose class is known."""
+    known = ~np.isin(truth, UNKNOWN)
+    scores = cluster_scores(truth[known], classes[known])
+    return {"ami": scores.ami, "ari": scores.ari, "purity": scores.purity}
+
+
+def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int) -> dict[str, Any]:
+    """Train on one half, score the other."""
+    tuned, held = halves(len(images), split)
+    cells, truth = joined(images, held)
+    begun, cpu = time.perf_counter(), time.process_time()
+    if what == "baselines":
+        fitted, _ = joined(images, tuned)
+        found = baseline_classes(fitted, cells, k, seed)
+        return {name: scored(truth, classes) for name, classes in found.items()}
+    if what == "shipped":
+        classes, _ = label(load_model("default"), cells.patches, device="cpu", threads=1)
+        return {"shipped": scored(truth, classes)}
+    config = dataclasses.replace(variants()[what], classes=k)
+    drawn: Drawn = draw_cells([images[i].store for i in sorted(tuned)], ALL_CELLS, seed, Path())
+    start = load_model(config.start) if config.start != "random" else None
+    model = train(
+        drawn.patches,
+        config,
+        seed=seed,
+        device="cpu",
+        patch_mpp=drawn.patch_mpp,
+        measured=drawn.measured,
+        start=start,
+    )
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    classes, _ = label(model, cells.patches, device="cpu", threads=1)
+    shares = np.bincount(classes, minlength=k) / len(classes)
+    unseen = draw_cells([images[i].store for i in sorted(held)], ALL_CELLS, seed, Path())
+    return {
+        what: scored(truth, classes),
+        "criteria": criteria(model, unseen.patches, unseen.measured),
+        "shares": shares.round(4).tolist(),
+        "wall_s": round(seconds, 1),
+        "cpu_s": round(cpu, 1),
+    }
+
+
+def todo(args: argparse.Namespace) -> Iterator[tuple[str, int, int, int]]:
+    """What, split, seed and k of every run, splits and seeds outermost so that all grow together."""
+    for seed, split in itertools.product(range(args.seeds), range(args.splits)):
+        for what, k in itertools.product(args.what, args.k):
+            if seed == 0 or what not in {"baselines", "shipped"}:
+                yield what, split, seed, k
+
+
+def run(args: argparse.Namespace) -> None:
+    """All runs that are not in the results yet."""
+    done = {(r["data"], r["what"], r["split"], r["seed"], r["k"]) for r in read(args.results)}
+    for name in args.data:
+        images = prepared(name, args.root, args.work)
+        if args.even:
+            images = images[::2]
+        for what, split, seed, k in todo(args):
+            if (name, what, split, seed, k) in done:
+                continue
+            row = {"data": name, "what": what, "split": split, "seed": seed, "k": k}
+            row |= one_run(what, images, split, seed, k)
+            with args.results.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows of finished runs."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def show(args: argparse.Namespace) -> None:
+    """Tables of docs/benchmarks.md."""
+    rows = read(args.results)
+    for name, k in sorted({(r["data"], r["k"]) for r in rows}):
+        mine = [r for r in rows if (r["data"], r["k"]) == (name, k)]
+        print(f"\n**{name}, k = {k}**\n\n| classes by | runs | AMI | ARI | purity |\n|---|---|---|---|---|")
+        methods = [m for m in dict.fromkeys(key for r in mine for key in r) if isinstance(mine_score(mine, m), dict)]
+        for method in methods:
+            runs = [r[method] for r in mine if method in r]
+            cells = " | ".join(middle([r[score] for r in runs]) for score in ("ami", "ari", "purity"))
+            print(f"| {method} | {len(runs)} | {cells} |")
+        for line in (*paired(mine), *spread(mine), *agreement(mine)):
+            print(line)
+
+
+def mine_score(rows: list[dict[str, Any]], key: str) -> Any:
+    """The first scores under a key, None when it holds something else."""
+    found = next(r[key] for r in rows if key in r)
+    return found if isinstance(found, dict) and "ami" in found else None
+
+
+def middle(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def paired(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Differences in AMI to the best baseline of the same split, and to the paper's objective from the same seed."""
+    best = {
+        r["split"]: max(s["ami"] for s in r.values() if isinstance(s, dict)) for r in rows if r["what"] == "baselines"
+    }
+    published = {(r["split"], r["seed"]): r[PUBLISHED]["ami"] for r in rows if r["what"] == PUBLISHED}
+    for what in sorted({r["what"] for r in rows} - {"baselines"}):
+        mine = [(r["split"], r["seed"], r[what]["ami"]) for r in rows if r["what"] == what]
+        gains = [ami - best[split] for split, _, ami in mine if split in best]
+        if gains:
+            above = sum(gain >= 0 for gain in gains)
+            yield f"{what} less the split's best baseline, AMI: {middle(gains)}; not below in {above} of {len(gains)}"
+        gains = [ami - published[split, seed] for split, seed, ami in mine if (split, seed) in published]
+        if gains and what != PUBLISHED:
+            yield f"{what} less the paper's objective, AMI: {middle(gains)}"
+
+
+def spread(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Largest less smallest AMI over the seeds of a split, and the time of a training."""
+    for what in sorted({r["what"] for r in rows} - {"baselines", "shipped"}):
+        mine = [r for r in rows if r["what"] == what]
+        of_split = [[r[what]["ami"] for r in mine if r["split"] == split] for split in {r["split"] for r in mine}]
+        found = [max(amis) - min(amis) for amis in of_split if len(amis) > 1]
+        if found:
+            yield f"{what}, AMI over the seeds of one split, largest less smallest: {middle(found)}"
+        yield f"{what}, seconds: wall {middle([r['wall_s'] for r in mine])}, CPU {middle([r['cpu_s'] for r in mine])}"
+
+
+def agreement(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Rank correlation of every criterion without labels with AMI, over all runs, and within splits."""
+    learnt = [r for r in rows if "criteria" in r]
+    split = np.array([r["split"] for r in learnt])
+    ami = np.array([r[r["what"]]["ami"] for r in learnt])
+    for name in learnt[0]["criteria"] if len(learnt) > 3 else ():
+        value = np.array([r["criteria"][name] for r in learnt])
+        whole = spearmanr(value, ami).statistic
+        within = spearmanr(_centred(value, split), _centred(ami, split)).statistic
+        yield f"{name}: rank correlation with AMI {whole:.2f}, {within:.2f} after taking off each split's mean"
+
+
+def _centred(values: NDArray[np.float64], split: NDArray[np.int64]) -> NDArray[np.float64]:
+    return values - np.array([values[split == s].mean() for s in split])
+
+
+def main() -> None:
+    """Parse and do."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("do", choices=["run", "show"])
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--root", type=Path, default=Path(os.environ.get("WSIPIPE_TEST_DATA", "../shared/data")))
+    parser.add_argument("--work", type=Path, default=Path("classes-work"))
+    parser.add_argument("--data", nargs="+", default=["consep", "crchisto"], choices=list(DATA))
+    parser.add_argument("--what", nargs="+", default=["baselines", "shipped", *variants()])
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--k", type=int, nargs="+", default=[K])
+    parser.add_argument("--even", action="store_true", help="only images at even places of the sorted names (tuning)")
+    args = parser.parse_args()
+    (run if args.do == "run" else show)(args)
+
+
+if __name__ == "__main__":
+    main()

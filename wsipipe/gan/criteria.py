@@ -1,0 +1,80 @@
+"""How good classes are, judged without labels: for choosing among restarts, and among numbers of classes."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsipipe.gan.augment import augment
+from wsipipe.gan.checkpoint import Model
+from wsipipe.gan.device import fixed_arithmetic
+from wsipipe.gan.mixture import Measured
+
+JUDGED_AT_ONCE = 128
+VIEW_SEED = 1
+
+
+@torch.inference_mode()
+def criteria(model: Model, patches: NDArray[np.uint8], measured: Measured) -> dict[str, float]:
+    """Judge a model's classes on cells, best ones it was not trained on; more is better in each.
+
+    Parameters
+    ----------
+    model : Model
+    patches : uint8, (n, s, s, 3)
+    measured : Measured
+        Of the same cells.
+
+    Returns
+    -------
+    dict
+        "information": mutual information of Q's answers to two views of a cell, over log k (Ji et al., ICCV 2019).
+        "agreement": share of cells that get one class in both views.
+        "coherence": mutual information of the classes of a cell and of its neighbour, over the classes' entropy.
+        "separation": share of the measurements' variance that lies between the classes.
+    """
+    random, critic = torch.Generator().manual_seed(VIEW_SEED), model.critic()
+    views: list[list[Tensor]] = [[], []]
+    with fixed_arithmetic(1):
+        for start in range(0, len(patches), JUDGED_AT_ONCE):
+            some = torch.from_numpy(np.asarray(patches[start : start + JUDGED_AT_ONCE]))
+            for view in views:
+                view.append(critic.log_classes(augment(some, model.config.augment, random)).exp())
+    a, b = (torch.cat(view).double().numpy() for view in views)
+    classes = (a + b).argmax(1)
+    pairs = _neighbour_pairs(measured)
+    k = model.config.classes
+    shares = np.bincount(classes, minlength=k) / len(classes)
+    return {
+        "information": _information(a.T @ b) / float(np.log(k)),
+        "agreement": float((a.argmax(1) == b.argmax(1)).mean()),
+        "coherence": _information(_table(classes[pairs[0]], classes[pairs[1]], k)) / max(_entropy(shares), 1e-9),
+        "separation": _between(measured.values, classes, k),
+    }
+
+
+def _neighbour_pairs(measured: Measured) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    row, column = np.nonzero(measured.neighbours >= 0)
+    return row, measured.neighbours[row, column]
+
+
+def _table(a: NDArray[np.intp], b: NDArray[np.intp], k: int) -> NDArray[np.float64]:
+    return np.bincount(a * k + b, minlength=k * k).reshape(k, k).astype(np.float64)
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    some = shares[shares > 0]
+    return float(-(some * np.log(some)).sum())
+
+
+def _information(table: NDArray[np.float64]) -> float:
+    """Mutual information (nats) of a joint table of counts or probabilities; 0 for an empty one."""
+    joint = (table + table.T) / max(2.0 * table.sum(), 1e-12)
+    return 2.0 * _entropy(joint.sum(1)) - _entropy(joint.ravel())
+
+
+def _between(values: NDArray[np.float64], classes: NDArray[np.intp], k: int) -> float:
+    whole = ((values - values.mean(0)) ** 2).sum()
+    parts = [values[classes == c] for c in range(k) if (classes == c).any()]
+    within = sum(((part - part.mean(0)) ** 2).sum() for part in parts)
+    return float(1.0 - within / whole) if whole > 0 else 0.0

@@ -1,0 +1,147 @@
+"""Kinds of cell from measurements alone: a mixture whose classes are coherent in the tissue. What Q is first taught."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MEASUREMENTS = 8
+"""Columns of `Measured.values`."""
+
+STARTS = 4
+"""Mixtures are fitted from this many starts; the one of highest likelihood is kept."""
+START_ROUNDS = 20
+ROUNDS = 60
+FIT_CELLS = 20_000
+"""Most cells a mixture is fitted on; all are given their classes."""
+
+MIX = 0.05
+"""Share of the whole prior in that of a cell's surroundings: a lone cell of its kind stays possible."""
+
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of the training cells, beside their patches.
+
+    Attributes
+    ----------
+    values : float64, (n, MEASUREMENTS)
+        Shape and stain, standardized over these cells.
+    neighbours : int64, (n, m)
+        Rows of the nearest cells of the same slide; -1 where there is none within reach.
+    """
+
+    values: Floats
+    neighbours: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Gaussians of one common, spherical spread, with learned weights.
+
+    Attributes
+    ----------
+    centres : float64, (k, d)
+    spread : float
+        Variance, the same for every class and measurement.
+    weights : float64, (k,)
+        Prior of each class; sums to 1.
+    """
+
+    centres: Floats
+    spread: float
+    weights: Floats
+
+    def log_joint(self, values: Floats) -> Floats:
+        """Logarithm of p(class, measurements) of measurements (n, d), up to a constant: (n, k)."""
+        square = ((values**2).sum(1)[:, None] - 2.0 * values @ self.centres.T) + (self.centres**2).sum(1)
+        dims = values.shape[1]
+        found: Floats = np.log(self.weights + TINY) - 0.5 * square / self.spread - 0.5 * dims * np.log(self.spread)
+        return found
+
+
+def coherent_classes(cells: Measured, k: int, coherence: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Probability of each of `k` classes for every cell, from its measurements and those of its neighbours.
+
+    A mixture fitted by expectation and maximization in which a cell's prior is that of its surroundings, as in the
+    hidden Markov random fields of Zhang, Brady and Smith (IEEE TMI 2001), mean-field: neighbours' mean probabilities
+    over the whole prior, to the power `coherence`.
+
+    Parameters
+    ----------
+    cells : Measured
+        At least `k` rows.
+    k : int
+    coherence : float
+        0 looks at each cell alone.
+    rng : numpy.random.Generator
+        Of the starts.
+
+    Returns
+    -------
+    float32, (n, k)
+        Rows sum to 1.
+    """
+    mixture = _best_start(cells.values, k, rng)
+    there = (cells.neighbours >= 0)[..., None]
+    count = np.maximum(there.sum(1), 1)
+    lonely = ~there.any(1)
+    answers = _softmax(mixture.log_joint(cells.values))
+    for _ in range(ROUNDS):
+        mixture = _maximized(cells.values, answers)
+        log_joint = mixture.log_joint(cells.values)
+        if coherence:
+            around = (answers[cells.neighbours] * there).sum(1) / count
+            whole = answers.mean(0)
+            lift = np.log((1.0 - MIX) * around + MIX * whole + TINY) - np.log(whole + TINY)
+            log_joint = log_joint + coherence * np.where(lonely, 0.0, lift)
+        answers = _softmax(log_joint)
+    return answers.astype(np.float32)
+
+
+def _best_start(values: Floats, k: int, rng: np.random.Generator) -> Mixture:
+    """The most likely of a few mixtures, neighbours left aside."""
+    some = values if len(values) <= FIT_CELLS else values[rng.choice(len(values), FIT_CELLS, replace=False)]
+    found = []
+    for _ in range(STARTS):
+        mixture = Mixture(_scattered(some, k, rng), 1.0, np.full(k, 1.0 / k))
+        for _ in range(START_ROUNDS):
+            mixture = _maximized(some, _softmax(mixture.log_joint(some)))
+        found.append((_log_likelihood(mixture, some), mixture))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _scattered(values: Floats, k: int, rng: np.random.Generator) -> Floats:
+    """Starting centres far from one another: k-means++ of Arthur and Vassilvitskii (SODA 2007)."""
+    centres = [values[rng.integers(len(values))]]
+    nearest = np.full(len(values), np.inf)
+    for _ in range(k - 1):
+        nearest = np.minimum(nearest, ((values - centres[-1]) ** 2).sum(1))
+        centres.append(values[rng.choice(len(values), p=(nearest + TINY) / (nearest + TINY).sum())])
+    return np.array(centres)
+
+
+def _maximized(values: Floats, answers: Floats) -> Mixture:
+    weight = answers.sum(0) + TINY
+    centres = answers.T @ values / weight[:, None]
+    square = (values**2).sum() - (weight[:, None] * centres**2).sum()
+    return Mixture(centres, max(square / values.size, TINY), weight / weight.sum())
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    normed: Floats = powers / powers.sum(1, keepdims=True)
+    return normed
+
+
+def _log_likelihood(mixture: Mixture, values: Floats) -> float:
+    log_joint = mixture.log_joint(values)
+    highest = log_joint.max(1)
+    return float((highest + np.log(np.exp(log_joint - highest[:, None]).sum(1))).mean())
