@@ -1,5 +1,6 @@
 """What people get to see of finished stores: tables, GeoJSON, reports, and one row per slide."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wsipipe.atomic import atomic_write
+from wsipipe.cohort.intervals import proportion_intervals
 from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_row
 from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
@@ -17,6 +19,7 @@ from wsipipe.gan.checkpoint import Model
 from wsipipe.image.quality import unfit_flags
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
+from wsipipe.records import Labels
 from wsipipe.reporting import slide_report
 from wsipipe.stored import labelled_chunks, slide_info, stored_recipe
 
@@ -45,22 +48,23 @@ def write_report(
 ) -> None:
     """The page of a slide."""
     labels = store.labels(model.hash) if model else None
-    page = slide_page(slide_report(store, facts, labels, model, classes))
+    intervals = tuple(zip(*slide_intervals(store, labels, len(classes)), strict=True)) if labels else ()
+    page = slide_page(slide_report(store, facts, labels, model, classes, intervals))
     with atomic_write(target) as file:
         file.write(page)
 
 
-def write_proportions(out: OutputFolder, model: Model | None) -> None:
+def write_proportions(out: OutputFolder, model: Model | None, intervals: bool = False) -> None:
     """proportions.csv: one row for every finished slide, by slide_id. Needs labels, or slides without cells."""
     if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
         return
-    write_rows(out, model, [slide_row(CellStore(folder.store), model) for folder in out.finished()])
+    write_rows(out, model, [slide_row(CellStore(folder.store), model, intervals) for folder in out.finished()])
 
 
 def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[ProportionsRow]) -> None:
-    """proportions.csv of these rows."""
+    """proportions.csv of these rows; with intervals when one of them has some."""
     classes = class_names(out, model) or default_classes(len(rows[0].counts))
-    proportions_csv(out.proportions, rows, [c.name for c in classes])
+    proportions_csv(out.proportions, rows, [c.name for c in classes], any(row.low for row in rows))
 
 
 def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]:
@@ -72,8 +76,8 @@ def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]
     return read_classes(out.classes, model.config.classes)
 
 
-def slide_row(store: CellStore, model: Model | None) -> ProportionsRow:
-    """The row of a slide in proportions.csv."""
+def slide_row(store: CellStore, model: Model | None, intervals: bool = False) -> ProportionsRow:
+    """The row of a slide in proportions.csv; with intervals when asked for here or by the slide's recipe."""
     recipe, counts = stored_recipe(store), store.attributes["counts"]
     k = model.config.classes if model else recipe.gan.classes
     classes = store.labels(model.hash).classes if model else np.zeros(0, np.uint8)
@@ -82,7 +86,7 @@ def slide_row(store: CellStore, model: Model | None) -> ProportionsRow:
         *(("stain_fallback",) if store.attributes["stain"]["fallback"] else ()),
         *unfit_flags(counts["unfit"], recipe.quality),
     )
-    return proportions_row(
+    row = proportions_row(
         store.slide_id,
         proportions(classes, k)[0],
         counts["tissue_mm2"],
@@ -90,6 +94,17 @@ def slide_row(store: CellStore, model: Model | None) -> ProportionsRow:
         recipe.proportions,
         flags,
     )
+    if not model or not (intervals or recipe.proportions.intervals):
+        return row
+    low, high = slide_intervals(store, store.labels(model.hash), k)
+    return dataclasses.replace(row, low=low, high=high)
+
+
+def slide_intervals(store: CellStore, labels: Labels, k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lower and upper ends of the 95 % intervals of the shares of k classes."""
+    mpp = slide_info(store).mpp
+    x, y = (np.asarray(store.array(name)[:]) * mpp for name in ("x_px", "y_px"))
+    return proportion_intervals(x, y, labels.classes, k)
 
 
 def _digest(classes: Sequence[CellClass]) -> str:

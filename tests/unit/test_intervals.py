@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from wsipipe.cohort import intervals
 from wsipipe.cohort.intervals import BLOCK_SIDES_UM, proportion_intervals
 
 
@@ -17,16 +18,17 @@ def clustered(seed: int, share: float = 0.3, blocks: int = 12, per_block: int = 
     return x, y, (rng.uniform(size=len(place)) < own[place]).astype(np.uint8)
 
 
-def test_coverage_where_cells_cluster() -> None:
+def test_coverage_where_cells_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "DRAWS", 400)
     covered = naive = 0
-    for seed in range(60):
+    for seed in range(150):
         x, y, labels = clustered(seed)
         low, high = proportion_intervals(x, y, labels, 2)
         covered += low[1] <= 0.3 <= high[1]
         m, n = int(labels.sum()), len(labels)
         naive += beta.ppf(0.025, m, n - m + 1) <= 0.3 <= beta.ppf(0.975, m + 1, n - m)
-    assert 0.88 < covered / 60 <= 1
-    assert naive / 60 < 0.75, "independent cells would promise too much"
+    assert 0.88 < covered / 150 <= 1
+    assert naive / 150 < 0.75, "independent cells would promise too much"
 
 
 def test_the_share_lies_inside_and_order_does_not_matter() -> None:

@@ -1,4 +1,4 @@
-"""`wsipipe evaluate`: an output against ground truth."""
+"""`wsipipe evaluate`: an output, or verdicts on slides, against ground truth."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from wsipipe.cli.console import Console
 from wsipipe.cli.options import OUT_ARGUMENT
 
 _TRUTH = click.option("--truth", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -52,6 +53,31 @@ def classes(out: Path, truth: Path, radius: float, as_json: bool, debug: bool) -
     row = evaluate_classes(out, truth, radius)
     click.echo(json.dumps(row) if as_json else _class_tables(row))
     return 0
+
+
+@command.command("slides")
+@click.argument("predictions", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="PREDICTIONS.csv")
+@click.option("--labels", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="CSV",
+              help="Columns slide_id (extension or not) and label.")  # fmt: skip
+@_JSON
+@_DEBUG
+def slides(predictions: Path, labels: Path, as_json: bool, debug: bool) -> int:  # noqa: ARG001
+    """Weighted precision, recall and F1, balanced accuracy, AUC and calibration of `classify predict`."""
+    from wsipipe.judging import evaluate_slides  # noqa: PLC0415 - heavy
+
+    found = evaluate_slides(predictions, labels, Console().warn)
+    click.echo(json.dumps(found) if as_json else _slide_tables(found))
+    return 0
+
+
+def _slide_tables(found: dict[str, Any]) -> str:
+    """The scores, then the confusion table with true labels in rows."""
+    scores = {name: value for name, value in found.items() if name not in ("labels", "confusion")}
+    rows = [
+        {"true \\ verdict": label, **dict(zip(found["labels"], row, strict=True))}
+        for label, row in zip(found["labels"], found["confusion"], strict=True)
+    ]
+    return _table([scores]) + "\n\n" + _table(rows)
 
 
 def _class_tables(row: dict[str, Any]) -> str:

@@ -1,18 +1,23 @@
 """`wsipipe proportions`: rebuild the tables of an output."""
 
+import dataclasses
 from typing import Any
 
 import click
 
 from wsipipe.cli.console import Console
 from wsipipe.cli.options import OUT_ARGUMENT, options, settings
+from wsipipe.config import ProportionsConfig
 
 
 @click.command("proportions")
 @OUT_ARGUMENT
+@click.option("--intervals", is_flag=True, help="Add the 95 % interval of each proportion: lo_ and hi_ columns.")
 @options("debug")
-def command(**chosen: Any) -> int:
+def command(intervals: bool, **chosen: Any) -> int:
     """Rebuild cells.csv, cells.geojson, the reports and proportions.csv of OUT from its stores and labels."""
     from wsipipe import pipeline  # noqa: PLC0415 - heavy
 
-    return pipeline.proportions(settings(**chosen), Console())
+    plain = settings(**chosen)
+    recipe = dataclasses.replace(plain.recipe, proportions=ProportionsConfig(intervals=intervals))
+    return pipeline.proportions(dataclasses.replace(plain, recipe=recipe), Console())

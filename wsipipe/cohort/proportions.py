@@ -30,6 +30,8 @@ class ProportionsRow:
         What the user should know before using the row.
     model : str
         Hash of the model behind the labels.
+    low, high : tuple of float
+        95 % interval of each class' share; empty when nobody asked, or nothing is known.
     """
 
     slide_id: str
@@ -37,6 +39,8 @@ class ProportionsRow:
     tissue_mm2: float
     flags: tuple[str, ...]
     model: str
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     @property
     def n_cells(self) -> int:

@@ -66,6 +66,16 @@ class SlideProportions(Protocol):
         """Hash of the model."""
         ...
 
+    @property
+    def low(self) -> tuple[float, ...]:
+        """Lower ends of the 95 % intervals of the shares; may be empty."""
+        ...
+
+    @property
+    def high(self) -> tuple[float, ...]:
+        """Upper ends; empty with `low`."""
+        ...
+
 
 def cells_csv(path: Path, chunks: Iterable[LabelledCells], class_names: Sequence[str] = ()) -> int:
     """Write one row per cell.
@@ -128,12 +138,15 @@ def _class_words(classes: digits.Text, names: list[bytes]) -> digits.Text:
     return digits.words(names, classes)
 
 
-def proportions_csv(path: Path, rows: Iterable[SlideProportions], class_names: Sequence[str]) -> None:
+def proportions_csv(
+    path: Path, rows: Iterable[SlideProportions], class_names: Sequence[str], intervals: bool = False
+) -> None:
     """Write one row per slide, in the order given.
 
-    slide_id, n_cells, n_<class>..., p_<class>..., tissue_mm2 (4 decimals), flags (joined by `;`), model. The p
-    columns have all digits that a float64 needs to come back as it was, so that they sum to 1; they are empty
-    when there are no cells.
+    slide_id, n_cells, n_<class>..., p_<class>..., tissue_mm2 (4 decimals), flags (joined by `;`), model, and then,
+    when asked for, lo_<class>... and hi_<class>... (6 decimals, empty where nothing is known). The p columns have
+    all digits that a float64 needs to come back as it was, so that they sum to 1; they are empty when there are no
+    cells.
 
     Parameters
     ----------
@@ -143,6 +156,8 @@ def proportions_csv(path: Path, rows: Iterable[SlideProportions], class_names: S
         One a slide, each with as many counts as there are names.
     class_names : sequence of str
         Name of each class index.
+    intervals : bool
+        Whether to write the columns of the intervals.
 
     Raises
     ------
@@ -151,11 +166,14 @@ def proportions_csv(path: Path, rows: Iterable[SlideProportions], class_names: S
     """
     columns = ["slide_id", "n_cells", *(f"n_{c}" for c in class_names), *(f"p_{c}" for c in class_names)]
     with atomic_write(path) as file:
-        file.write(",".join([*columns, "tissue_mm2", "flags", "model"]) + "\n")
+        ends = [f"{end}_{c}" for end in ("lo", "hi") for c in class_names] if intervals else []
+        file.write(",".join([*columns, "tissue_mm2", "flags", "model", *ends]) + "\n")
         for row in rows:
             if len(row.counts) != len(class_names):
                 msg = f"{row.slide_id} has {len(row.counts)} classes, not {len(class_names)}"
                 raise ValueError(msg)
             shares = [repr(float(p)) for p in row.p] or [""] * len(class_names)
             fields = [row.slide_id, str(row.n_cells), *map(str, row.counts), *shares, f"{row.tissue_mm2:.4f}"]
-            file.write(",".join(map(csv_field, [*fields, ";".join(row.flags), row.model])) + "\n")
+            known = [f"{end:.6f}" for end in (*row.low, *row.high)] or [""] * len(ends)
+            fields += [";".join(row.flags), row.model, *(known if intervals else ())]
+            file.write(",".join(map(csv_field, fields)) + "\n")

@@ -1,0 +1,187 @@
+"""`wsipipe classify` and `evaluate slides` as a lab types them."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsipipe.cli.main import main
+from wsipipe.cohort.proportions import ProportionsRow
+from wsipipe.export.tables import proportions_csv
+
+QUICK = ["--repeats", "1", "--permutations", "4"]
+
+
+def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a call in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return int(stopped.value.code or 0), out, err
+
+
+def cohort(folder: Path, n: int = 32, model: str = "0123456789abcdef", seed: int = 0, k: int = 5) -> Path:
+    """proportions.csv of n slides, and labels.csv: odd ones, the tumours, have more of class 2."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, lines = [], ["slide_id,label,patient"]
+    for i in range(n):
+        p = rng.dirichlet(np.full(k, 8.0))
+        p[2] += 0.5 * (i % 2)
+        rows.append(ProportionsRow(f"s{i:02}", tuple(rng.multinomial(150, p / p.sum())), 1.0, (), model))
+        lines.append(f"s{i:02}.svs,{('normal', 'tumour')[i % 2]},p{i // 4 * 2 + i % 2}")
+    proportions_csv(folder / "proportions.csv", rows, [f"c{i}" for i in range(k)])
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_cross_validation_from_two_tables(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path)
+    code, out, err = wsipipe(
+        capsys, "classify", "cv", folder / "proportions.csv", "--labels", folder / "labels.csv", "-o", tmp_path / "v",
+        *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "patient" not in err
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names == ["classifier", "linear-svm", "rbf-svm", "logistic", "k-means", "permutation"]
+    assert "p = 0.2000" in out
+    scores = json.loads((tmp_path / "v" / "scores.json").read_text())
+    assert scores["patients"] == 16
+    assert scores["labels"] == {"normal": 16, "tumour": 16}
+    for row in scores["classifiers"][:3]:
+        assert row["f1"] > 0.85
+        assert row["auc"] > 0.9
+        assert row["f1_95"][0] <= row["f1"] <= row["f1_95"][1]
+        assert sum(row["vectors"].values()) == 4
+    slides = rows_of(tmp_path / "v" / "slides.csv")
+    assert [row["slide_id"] for row in slides] == [f"s{i:02}" for i in range(32)]
+    assert all(float(r["p_normal"]) + float(r["p_tumour"]) == pytest.approx(1, abs=1e-3) for r in slides)
+    assert not (tmp_path / "v" / "unmatched.csv").exists()
+    page = (tmp_path / "v" / "classify.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "prefers-color-scheme: dark" in page
+    assert page.count("<svg") == 5
+    assert "No pictures" in page
+    assert page.index("</span> c2<") < page.index("</span> c0<"), "the class that makes the difference comes first"
+
+
+def test_json_is_the_same_for_the_same_seed(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path)
+    call = ["classify", "cv", folder / "proportions.csv", "--labels", folder / "labels.csv", "--json", "--seed", "3"]
+    quick = ["--repeats", "1", "--permutations", "1"]
+    one = wsipipe(capsys, *call, "-o", tmp_path / "a", *quick)[1]
+    two = wsipipe(capsys, *call, "-o", tmp_path / "b", *quick)[1]
+    assert json.loads(one) == json.loads(two)
+    assert (tmp_path / "a" / "classify.html").read_bytes() == (tmp_path / "b" / "classify.html").read_bytes()
+
+
+def test_what_has_no_partner_is_listed_and_missing_patients_are_said_loudly(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path)
+    lines = [line.rpartition(",")[0] for line in (folder / "labels.csv").read_text().splitlines()]
+    (folder / "labels.csv").write_text("\n".join([*lines[:-1], "gone.svs,tumour"]) + "\n")
+    code, _, err = wsipipe(
+        capsys, "classify", "cv", folder / "proportions.csv", "--labels", folder / "labels.csv", "-o", tmp_path / "v",
+        "--repeats", "1", "--permutations", "0",
+    )  # fmt: skip
+    assert code == 0
+    assert "warning: no patient column" in err
+    assert "warning: gone.svs: has a label but no row among the proportions; it is left out" in err
+    assert "warning: s31: has no label; it is left out" in err
+    assert [row["slide"] for row in rows_of(tmp_path / "v" / "unmatched.csv")] == ["gone.svs", "s31"]
+    page = (tmp_path / "v" / "classify.html").read_text()
+    assert "no patient column" in page
+    assert "Permutation test" not in page
+
+
+def test_few_slides_or_one_label_is_an_error_that_says_how_many(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path, n=12)
+    call = ["classify", "cv", folder / "proportions.csv", "--labels", folder / "labels.csv", "-o", tmp_path / "v"]
+    code, _, err = wsipipe(capsys, *call)
+    assert code == 2
+    assert "too few patients: 'normal' has 3, 'tumour' has 3; 4 folds need 4 of every label" in err
+    (folder / "labels.csv").write_text("slide_id,label\ns00,normal\ns02,normal\n")
+    code, _, err = wsipipe(capsys, *call)
+    assert code == 2
+    assert "all slides are 'normal': give slides of at least two labels" in err
+    assert not (tmp_path / "v").exists()
+
+
+def test_fit_predict_and_evaluate(tmp_path: Path, capsys) -> None:
+    old, new = cohort(tmp_path / "old"), cohort(tmp_path / "new", n=20, seed=9)
+    call = ["classify", "fit", old / "proportions.csv", "--labels", old / "labels.csv", "-o", tmp_path / "v"]
+    code, _, err = wsipipe(capsys, *call)
+    assert code == 0, err
+    assert "What the classifier looks at" in (tmp_path / "v" / "classifier.html").read_text()
+    assert wsipipe(capsys, *call)[0] == 2
+    assert wsipipe(capsys, *call, "--overwrite", "--classifier", "rbf-svm")[0] == 0
+    assert wsipipe(capsys, *call, "--overwrite")[0] == 0
+
+    path = new / "proportions.csv"
+    path.write_text(path.read_text() + "blank,0,0,0,0,0,0,,,,,,1.0,no_nuclei,0123456789abcdef\n")
+    target, classifier = tmp_path / "verdicts.csv", tmp_path / "v" / "classifier.json"
+    code, _, err = wsipipe(capsys, "classify", "predict", path, "--classifier", classifier, "-o", target)
+    assert code == 0, err
+    assert "21 slides" in err
+    said = rows_of(target)
+    assert list(said[0]) == ["slide_id", "verdict", "p_normal", "p_tumour", "reasons", "note"]
+    assert (said[-1]["slide_id"], said[-1]["verdict"], said[-1]["note"]) == ("blank", "", "no cells")
+    right = [row["verdict"] == ("normal", "tumour")[i % 2] for i, row in enumerate(said[:-1])]
+    assert np.mean(right) >= 0.9
+    assert all(row["reasons"].startswith("c2 ") for row in said[:-1] if row["verdict"] == "tumour")
+    assert "% (usually" in said[0]["reasons"]
+
+    code, out, err = wsipipe(capsys, "evaluate", "slides", target, "--labels", new / "labels.csv", "--json")
+    assert code == 0, err
+    scores = json.loads(out)
+    assert scores["slides"] == 20
+    assert scores["accuracy"] == pytest.approx(np.mean(right))
+    assert np.sum(scores["confusion"]) == 20
+    code, out, _ = wsipipe(capsys, "evaluate", "slides", target, "--labels", new / "labels.csv")
+    assert "balanced_accuracy" in out
+    assert "normal" in out
+
+
+def test_proportions_of_another_model_are_refused(tmp_path: Path, capsys) -> None:
+    old, new = cohort(tmp_path / "old"), cohort(tmp_path / "new", model="fedcba9876543210")
+    wsipipe(capsys, "classify", "fit", old / "proportions.csv", "--labels", old / "labels.csv", "-o", tmp_path / "v")
+    code, _, err = wsipipe(
+        capsys, "classify", "predict", new / "proportions.csv", "--classifier", tmp_path / "v" / "classifier.json",
+        "-o", tmp_path / "x.csv",
+    )  # fmt: skip
+    assert code == 1
+    (line,) = err.splitlines()
+    assert "it judges proportions of model 0123456789abcdef (5 classes), these are of fedcba9876543210" in line
+    assert "wsipipe label OUT --model" in line
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_names_of_the_classes_do_not_matter(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path)
+    wsipipe(
+        capsys, "classify", "fit", folder / "proportions.csv", "--labels", folder / "labels.csv", "-o", tmp_path / "v"
+    )
+    call = ["--classifier", tmp_path / "v" / "classifier.json", "-o"]
+    wsipipe(capsys, "classify", "predict", folder / "proportions.csv", *call, tmp_path / "a.csv")
+    text = (folder / "proportions.csv").read_text()
+    (folder / "proportions.csv").write_text(text.replace("n_c2", "n_lymphocyte").replace("p_c2", "p_lymphocyte"))
+    wsipipe(capsys, "classify", "predict", folder / "proportions.csv", *call, tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text().replace("lymphocyte", "c2") == (tmp_path / "a.csv").read_text()
+
+
+def test_labels_that_the_classifier_cannot_give(tmp_path: Path, capsys) -> None:
+    (tmp_path / "v.csv").write_text("slide_id,verdict,p_a,p_b,reasons,note\ns,a,0.9,0.1,,\nt,b,0.2,0.8,,\n")
+    (tmp_path / "l.csv").write_text("slide_id,label\ns,A\nt,b\n")
+    code, _, err = wsipipe(capsys, "evaluate", "slides", tmp_path / "v.csv", "--labels", tmp_path / "l.csv")
+    assert code == 2
+    assert "true labels that the classifier cannot give: A: it gives a, b" in err

@@ -1,0 +1,143 @@
+"""A classifier for daily use: fit to labelled slides, predict others, compare predictions with the truth."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsipipe.cohort.classifier_file import Classifier, load_classifier, save_classifier
+from wsipipe.cohort.classifiers import fit_classifier
+from wsipipe.cohort.folds import LEAST_PATIENTS, check_enough
+from wsipipe.cohort.joining import LabelledSlides, join_labels
+from wsipipe.cohort.reasons import Reason, reasons
+from wsipipe.cohort.vectors import shares
+from wsipipe.cohort.verdict_scores import auc, calibration, confusion, table_scores
+from wsipipe.errors import ModelError, UsageError
+from wsipipe.io.verdict_files import (
+    ProportionTable,
+    names_of,
+    read_labels,
+    read_predictions,
+    read_proportions,
+    write_table,
+)
+from wsipipe.progress import Reporter
+from wsipipe.verdicts import load_slides, write_left_out
+
+
+def fit(
+    proportions: Path, labels: Path, name: str, seed: int, report: Reporter
+) -> tuple[Classifier, ProportionTable, LabelledSlides]:
+    """Fit one classifier to all labelled slides.
+
+    Raises
+    ------
+    UsageError
+        There are too few slides or patients, or one label only.
+    """
+    table, slides = load_slides(proportions, labels, report)
+    check_enough(slides.y, slides.groups, slides.labels, LEAST_PATIENTS)
+    fitted = fit_classifier(slides.counts, slides.y, slides.groups, name, seed)
+    facts = {
+        "classifier": name,
+        "chosen": fitted.chosen,
+        "slides": {label: int((slides.y == i).sum()) for i, label in enumerate(slides.labels)},
+        "patients": len(np.unique(slides.groups)) if slides.has_patients else None,
+        "classes": list(table.class_names),
+        "seed": seed,
+    }
+    usual = shares(slides.counts).mean(axis=0)
+    return Classifier(fitted.rule, slides.labels, table.model, usual, facts), table, slides
+
+
+def write_classifier(classifier: Classifier, slides: LabelledSlides, folder: Path, overwrite: bool) -> Path:
+    """classifier.json, and unmatched.csv where there is something to list.
+
+    Raises
+    ------
+    UsageError
+        There is a classifier already.
+    """
+    path = folder / "classifier.json"
+    if path.exists() and not overwrite:
+        raise UsageError("holds a classifier already", "use another -o folder, or --overwrite", f"-o {folder.name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_classifier(classifier, path)
+    write_left_out(slides, folder)
+    return path
+
+
+def predict(proportions: Path, classifier_file: Path, target: Path) -> list[tuple[str, str]]:
+    """Write a verdict, probabilities and reasons for every slide; slide_id and verdict ("" without cells) of each.
+
+    Raises
+    ------
+    ModelError
+        The classifier was fitted to proportions of another model.
+    """
+    classifier, table = load_classifier(classifier_file), read_proportions(proportions)
+    k = len(classifier.usual)
+    if table.model and (table.model, len(table.class_names)) != (classifier.model, k):
+        raise ModelError(
+            f"it judges proportions of model {classifier.model} ({k} classes), these are of {table.model} "
+            f"({len(table.class_names)} classes)",
+            "label the slides with that model (wsipipe label OUT --model), or fit a classifier to these proportions",
+            classifier_file.name,
+        )
+    judged = np.flatnonzero(table.counts.sum(axis=1) > 0)
+    fields = [["", *[""] * len(classifier.labels), "", "no cells"] for _ in table.slide_ids]
+    if len(judged):
+        counts = table.counts[judged]
+        why = reasons(classifier.rule, counts, classifier.usual)
+        for row, p, reason in zip(judged, classifier.rule.probabilities(counts), why, strict=True):
+            verdict = classifier.labels[int(p.argmax())]
+            fields[row] = [verdict, *(f"{value:.4f}" for value in p), reason_text(reason, table.class_names), ""]
+    header = ["slide_id", "verdict", *(f"p_{label}" for label in classifier.labels), "reasons", "note"]
+    lines = [[slide_id, *own] for slide_id, own in zip(table.slide_ids, fields, strict=True)]
+    write_table(target, header, lines)
+    return [(line[0], line[1]) for line in lines]
+
+
+def reason_text(found: list[Reason], names: tuple[str, ...]) -> str:
+    """What speaks for a verdict: `c3 21.0 % (usually 8.1 %); ...`, the strongest first."""
+    return "; ".join(f"{names[r.index]} {100 * r.share:.1f} % (usually {100 * r.usual:.1f} %)" for r in found)
+
+
+def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]) -> dict[str, Any]:
+    """Scores of predictions against labels, with the confusion table; unmatched slides are told to `warn`.
+
+    Raises
+    ------
+    UsageError
+        A table is wrong, nothing matches, or a true label is none that the classifier knows.
+    """
+    said, truth = read_predictions(predictions), read_labels(labels)
+    ones = np.ones((len(said.slide_ids), 1))  # every slide with a verdict counts
+    rows = [(names_of(row.slide), row.label, "") for row in truth.rows]
+    slides = join_labels(said.slide_ids, ones, rows, has_patients=False)
+    for slide, reason in slides.left_out:
+        warn(f"{slide}: {reason.replace('among the proportions', 'among the predictions')}; it is left out")
+    strangers = sorted(set(slides.labels) - set(said.labels))
+    if strangers:
+        raise UsageError(
+            f"true labels that the classifier cannot give: {', '.join(strangers)}",
+            f"it gives {', '.join(said.labels)}: write them so",
+            f"--labels {labels.name}",
+        )
+    place = {slide_id: row for row, slide_id in enumerate(said.slide_ids)}
+    at = [place[slide_id] for slide_id in slides.slide_ids]
+    y = np.array([said.labels.index(slides.labels[i]) for i in slides.y], np.intp)
+    verdict = np.array([said.labels.index(said.verdicts[row]) for row in at], np.intp)
+    table, probability = confusion(y, verdict, len(said.labels)), said.probability[at]
+    measured = calibration(y, probability)
+    area = auc(y, probability)
+    return {
+        "slides": len(at),
+        **{name: float(value) for name, value in table_scores(table).items()},
+        "auc": None if np.isnan(area) else area,
+        "brier": measured.brier,
+        "calibration_error": measured.error,
+        "labels": list(said.labels),
+        "confusion": table.tolist(),
+    }

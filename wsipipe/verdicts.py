@@ -1,0 +1,214 @@
+"""How well slides can be judged by their proportions: labels joined, cross-validation, its tables."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsipipe.atomic import atomic_write
+from wsipipe.cohort.classifiers import CLASSIFIERS, Fitted, fit_classifier
+from wsipipe.cohort.crossval import OutOfFold, cross_validate, permutation_test
+from wsipipe.cohort.folds import check_enough
+from wsipipe.cohort.joining import LabelledSlides, join_labels
+from wsipipe.cohort.verdict_scores import (
+    MEASURES,
+    auc,
+    calibration,
+    confusion,
+    interval,
+    resampled_scores,
+    table_scores,
+)
+from wsipipe.io.verdict_files import (
+    ProportionTable,
+    names_of,
+    read_labels,
+    read_proportions,
+    write_table,
+)
+from wsipipe.progress import Reporter
+
+NO_PATIENTS = (
+    "no patient column: every slide is taken for a patient of its own. If a patient has several slides, the scores are "
+    "too good; add a column `patient` to the labels"
+)
+
+BOOTSTRAP_DRAWS = 1000
+
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a cross-validation is done.
+
+    Attributes
+    ----------
+    folds, repeats : int
+        Parts of the cohort, and how often it is dealt anew.
+    permutations : int
+        Of the labels, for the p-value; 0 for none.
+    primary : str
+        The classifier that the permutation test and the page are about; named before anything is seen.
+    seed : int
+        Of every random draw.
+    """
+
+    folds: int = 4
+    repeats: int = 20
+    permutations: int = 200
+    primary: str = "linear-svm"
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """All that a cross-validation found; `rows` is what people and machines read.
+
+    Attributes
+    ----------
+    table : ProportionTable
+    slides : LabelledSlides
+    plan : Plan
+    results : dict of str to OutOfFold
+        By classifier.
+    rows : list of dict
+        Scores of each classifier.
+    p, observed : float or None
+        Of the permutation test of the primary classifier, and its weighted F1 there; None without permutations.
+    null : float64, (permutations,)
+        Its weighted F1 with labels dealt anew.
+    whole : Fitted
+        The primary classifier fitted to all slides: it describes, it is not scored.
+    """
+
+    table: ProportionTable
+    slides: LabelledSlides
+    plan: Plan
+    results: dict[str, OutOfFold]
+    rows: list[dict[str, Any]]
+    p: float | None
+    observed: float | None
+    null: NDArray[np.float64]
+    whole: Fitted
+
+
+def load_slides(proportions: Path, labels: Path, report: Reporter) -> tuple[ProportionTable, LabelledSlides]:
+    """Slides with cells and a label; whatever finds no partner is listed.
+
+    Raises
+    ------
+    UsageError
+        A table is wrong, or nothing matches.
+    """
+    table, said = read_proportions(proportions), read_labels(labels)
+    rows = [(names_of(row.slide), row.label, row.patient) for row in said.rows]
+    slides = join_labels(table.slide_ids, table.counts, rows, said.has_patients)
+    for slide, reason in slides.left_out[:_LISTED]:
+        report.warn(f"{slide}: {reason}; it is left out")
+    if len(slides.left_out) > _LISTED:
+        report.warn(f"... and {len(slides.left_out) - _LISTED} more are left out; unmatched.csv lists all")
+    if not said.has_patients:
+        report.warn(NO_PATIENTS)
+    return table, slides
+
+
+def cross_validate_slides(proportions: Path, labels: Path, plan: Plan, report: Reporter) -> CrossValidation:
+    """Nested cross-validation of every classifier on the same folds.
+
+    Raises
+    ------
+    UsageError
+        There are too few slides or patients, or one label only.
+    """
+    table, slides = load_slides(proportions, labels, report)
+    check_enough(slides.y, slides.groups, slides.labels, plan.folds)
+    counts, y, groups = slides.counts, slides.y, slides.groups
+    results = {}
+    for name in CLASSIFIERS:
+        with report.stage(name, plan.folds * plan.repeats, "folds") as stage:
+            results[name] = cross_validate(
+                counts, y, groups, name, folds=plan.folds, repeats=plan.repeats, seed=plan.seed, advance=stage.advance
+            )
+    observed, p, null = None, None, np.zeros(0)
+    if plan.permutations:
+        with report.stage("permutation test", plan.permutations + 1, "cross-validations") as stage:
+            observed, p, null = permutation_test(
+                counts,
+                y,
+                groups,
+                plan.primary,
+                folds=plan.folds,
+                permutations=plan.permutations,
+                seed=plan.seed,
+                advance=stage.advance,
+            )
+    rows = [_score_row(result, groups, plan.seed) for result in results.values()]
+    whole = fit_classifier(counts, y, groups, plan.primary, plan.seed)
+    return CrossValidation(table, slides, plan, results, rows, p, observed, null, whole)
+
+
+def write_cross_validation(found: CrossValidation, folder: Path) -> None:
+    """scores.json, slides.csv (what was said of each slide) and unmatched.csv of a cross-validation."""
+    folder.mkdir(parents=True, exist_ok=True)
+    primary = found.results[found.plan.primary]
+    data = {
+        "notice": "For research use only.",
+        "model": found.table.model,
+        "slides": len(found.slides.slide_ids),
+        "patients": len(np.unique(found.slides.groups)) if found.slides.has_patients else None,
+        "labels": {name: int((found.slides.y == i).sum()) for i, name in enumerate(found.slides.labels)},
+        "folds": found.plan.folds,
+        "repeats": found.plan.repeats,
+        "seed": found.plan.seed,
+        "classifiers": found.rows,
+        "permutation_test": {"classifier": found.plan.primary, "permutations": len(found.null), "p": found.p},
+        "confusion": {"classifier": found.plan.primary, "mean_slides": mean_confusion(primary).tolist()},
+    }
+    with atomic_write(folder / "scores.json") as file:
+        json.dump(data, file, indent=2, allow_nan=False)
+        file.write("\n")
+    header = ["slide_id", "label", "verdict", "right_share", *(f"p_{name}" for name in found.slides.labels)]
+    mean, right = primary.probability.mean(axis=0), (primary.verdicts == primary.truth).mean(axis=0)
+    lines = [
+        [slide_id, *(found.slides.labels[i] for i in (primary.truth[row], mean[row].argmax())), f"{right[row]:.4f}"]
+        + [f"{value:.4f}" for value in mean[row]]
+        for row, slide_id in enumerate(found.slides.slide_ids)
+    ]
+    write_table(folder / "slides.csv", header, lines)
+    write_left_out(found.slides, folder)
+
+
+def mean_confusion(result: OutOfFold) -> NDArray[np.float64]:
+    """Slides of each true label (rows) and verdict, mean over the repeats; float64 (labels, labels)."""
+    return np.asarray(np.mean([confusion(result.truth, v, result.labels) for v in result.verdicts], axis=0))
+
+
+def _score_row(result: OutOfFold, groups: NDArray[np.intp], seed: int) -> dict[str, Any]:
+    """Median over the repeats, their range, and the interval over patients drawn anew."""
+    tables = np.stack([confusion(result.truth, v, result.labels) for v in result.verdicts])
+    drawn = resampled_scores(result.truth, result.verdicts, groups, result.labels, seed, BOOTSTRAP_DRAWS)
+    row: dict[str, Any] = {"classifier": result.name}
+    for name in MEASURES:
+        values = table_scores(tables)[name]
+        row[name] = float(np.median(values))
+        row[f"{name}_repeats"] = interval(values)
+        row[f"{name}_95"] = interval(drawn[name])
+    measured = [calibration(result.truth, p) for p in result.probability]
+    row["auc"] = float(np.median([auc(result.truth, p) for p in result.probability]))
+    row["brier"] = float(np.median([m.brier for m in measured]))
+    row["calibration_error"] = float(np.median([m.error for m in measured]))
+    row["vectors"] = dict(sorted(result.chosen.items()))
+    return row
+
+
+def write_left_out(slides: LabelledSlides, folder: Path) -> None:
+    """unmatched.csv: slides and labels that were not used, and why; no file when all were."""
+    path = folder / "unmatched.csv"
+    if slides.left_out:
+        write_table(path, ("slide", "reason"), slides.left_out)
+    else:
+        path.unlink(missing_ok=True)
