@@ -99,6 +99,11 @@ class OutputFolder:
         return self.path / ".training.safetensors"
 
     @property
+    def training_page(self) -> Path:
+        """How the model was trained; absent when it was trained elsewhere."""
+        return self.path / "training.html"
+
+    @property
     def classes(self) -> Path:
         """Names and colours of the classes."""
         return self.path / "classes.toml"
