@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.quality [--half odd] [--images 2] [--only ink fold] [--pictures DIR]
 
-Real images at the odd places of the sorted names are laid out by mirroring into slides of about 1.2 mm of tissue, a
+Real images at the odd places of the sorted names are laid out by mirroring into slides of about 0.8 mm of tissue, a
 margin of glass around it, and then made worse (`tests/degraded.py`): the right half out of focus, a stroke of a pen
 across, a strip folded over. Recipe `default`. "Found" is the share of the tissue made worse that is found, "else" the
 share of the other tissue that is found with it; a row is the mean over the slides, the worst of them in brackets.
@@ -37,7 +37,7 @@ SETS = (
     ("bm_graz", 0.25),
     ("crchisto", 0.55),
 )
-SIDE_UM, MARGIN_UM = 1200.0, 200.0
+SIDE_UM, MARGIN_UM = 768.0, 128.0
 GLASS = (243, 242, 244)
 
 Degrade = Callable[[Rgb, float], tuple[Rgb, Mask]]
@@ -62,13 +62,13 @@ def main() -> None:
 def ways() -> Iterator[tuple[str, str | None, Degrade]]:
     """Name, kind that should be found, and function of every way to make a slide worse."""
     yield "untouched", None, lambda rgb, _: (rgb, np.zeros(rgb.shape[:2], bool))
-    for kind, sizes in (("gaussian", (0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)), ("disc", (1.0, 1.5, 2.0, 3.0, 6.0))):
+    for kind, sizes in (("gaussian", (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)), ("disc", (1.0, 1.5, 2.0, 4.0))):
         for um in sizes:
             yield f"{kind} {um} um", "blurred", functools.partial(half_defocused, um=um, kind=kind)
     for ink, colour in INKS.items():
         for thinned in (1.0, 0.5):
             yield f"ink {ink} {thinned}", "pen", functools.partial(penned, ink=colour, seed=1, thinned=thinned)
-    for um in (20, 40, 80, 160):
+    for um in (20, 40, 80):
         yield f"fold {um} um", "folded", functools.partial(folded, width_um=um, seed=um)
 
 
@@ -118,7 +118,7 @@ def judge(rgb: Rgb, mpp: float) -> tuple[SlidePlan, Unfit]:
     """What is found on a slide with these pixels."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slide.png"
-        cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 0])
         with open_slide(path, mpp=mpp) as slide:
             plan = plan_slide(slide, path, Settings(out=Path(), recipe=RECIPE, mpp=mpp))
             grid = plan.task.grid

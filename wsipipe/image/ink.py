@@ -12,7 +12,7 @@ from wsipipe.units import um2_to_px2, um_to_px
 _WEAK = 0.4
 _BLUE_RATIO_MIN, _BLUE_RATIO_MAX, _BLUE_FACTOR = 1.0, 1.3, 1.5
 _BLUE_OVER, _BLUE_OVER_OD = 0.95, 0.85
-"""Over tissue: red over green density, and the red density that must be there, which tissue has not at such an angle."""
+"""Over tissue: red over green density, and the red density that must be there; stained tissue has not both."""
 
 _BLACK_OVER = 0.6
 """Over tissue: density that all colours must have."""
