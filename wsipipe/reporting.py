@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wsipipe.export.classes import CellClass
 from wsipipe.export.geojson import closed_rings
 from wsipipe.export.report.charts import QUANTILES, Measurement
-from wsipipe.export.report.maps import CellMaps, rim
+from wsipipe.export.report.maps import CellMaps, Frame, rim
 from wsipipe.export.report.page import Area, ClassReport, Detail, SlideReport
 from wsipipe.export.rows import LabelledCells
 from wsipipe.gan.checkpoint import Model
@@ -32,6 +32,7 @@ MEASUREMENTS = (
 
 _ALL_NUCLEI = CellClass("nuclei", (0, 114, 178))
 _TISSUE_RGB = (40, 40, 40)
+_UNFIT = {"blurred": ("out of focus", (0, 90, 220)), "pen": ("pen", (210, 0, 60)), "folded": ("folds", (225, 120, 0))}
 _THUMBNAIL_PX = 1400
 _DETAIL_ZOOM = 2
 _EXAMPLES = 16
@@ -79,7 +80,7 @@ def slide_report(
         warnings=store.attributes["warnings"],
         thumbnail=_thumbnail(store),
         width_um=info.width_px * info.mpp,
-        areas=[Area("tissue", rim(tissue, maps.map), _TISSUE_RGB)] if tissue.any() else [],
+        areas=_areas(store, tissue, maps.map),
         classes=[
             ClassReport(
                 cell_class,
@@ -101,6 +102,17 @@ def slide_report(
         facts=_slide_facts(info, counts),
         made=_made(store, facts, model if labels else None),
     )
+
+
+def _areas(store: CellStore, tissue: NDArray[np.bool_], frame: Frame) -> list[Area]:
+    """The tissue, and what quality control found."""
+    areas = [Area("tissue", rim(tissue, frame), _TISSUE_RGB)] if tissue.any() else []
+    for kind, found in store.attributes["counts"].get("unfit", {}).items():
+        if found["blocks"]:
+            name, color = _UNFIT[kind]
+            mask = np.asarray(store.array(f"unfit_{kind}")[:])
+            areas.append(Area(f"{name}, {found['mm2']:.2f} mm²", rim(mask, frame), color))
+    return areas
 
 
 def _slide_facts(info: SlideInfo, counts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wsipipe.config import Recipe, Settings, config_hash, differences
 from wsipipe.errors import OutputMismatchError, StoreError, UnreadableSlideError
 from wsipipe.given import deal_outlines, given_digest, outline_all, read_given
-from wsipipe.image.quality import blurred_mask, found_sentences, pack
+from wsipipe.image.quality import KINDS, blurred_mask, found_sentences, pack
 from wsipipe.image.tiling import inside
 from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
@@ -236,14 +236,9 @@ def _finish(
     }
     details = _densest(plan, centres[kept])
     attributes["details_xy"] = [(plan.sampled[i].x * down, plan.sampled[i].y * down) for i in details]
-    write_store(
-        folder.store,
-        spool.rows(kept),
-        recipe.patches.size_px,
-        {"overview": plan.overview, "tissue": plan.tissue, "details": plan.blocks[details]},
-        attributes,
-        threads,
-    )
+    images = {"overview": plan.overview, "tissue": plan.tissue, "details": plan.blocks[details]}
+    images |= {f"unfit_{kind}": getattr(plan.unfit, kind) for kind in KINDS}
+    write_store(folder.store, spool.rows(kept), recipe.patches.size_px, images, attributes, threads)
 
 
 def _judged(plan: SlidePlan, spool: Spool) -> tuple[SlidePlan, dict[str, dict[str, float]]]:
