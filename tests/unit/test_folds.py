@@ -1,91 +1,91 @@
-"""Folds: patients whole, labels in every part, errors that say how many are needed."""
+"""Folds: both stains denser across a sharp edge, and no light between the cells."""
 
+import dataclasses
+import functools
+
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from wsipipe.cohort.folds import check_enough, exchanged, inner_folds, make_folds
-from wsipipe.errors import UsageError
+from tests.degraded import folded
+from wsipipe.config import QualityConfig, TissueConfig
+from wsipipe.image.folds import Fold, find_folds, lies_double
+from wsipipe.image.stain import REFERENCE
+from wsipipe.image.synthetic import GLASS_RGB, make_slide
+from wsipipe.image.tissue import find_tissue
 
-
-def cohort(sizes: list[int], labels: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Patients with so many slides each, labels in turn."""
-    groups = np.repeat(np.arange(len(sizes)), sizes)
-    return groups % labels, groups
-
-
-@given(st.lists(st.integers(1, 5), min_size=16, max_size=40), st.integers(2, 4), st.integers(0, 99))
-def test_no_patient_is_on_both_sides_and_every_slide_is_judged_once(sizes: list[int], folds: int, seed: int) -> None:
-    y, groups = cohort(sizes)
-    made = make_folds(y, groups, folds, seed)
-    assert sorted(np.concatenate([test for _, test in made]).tolist()) == list(range(len(y)))
-    for train, test in made:
-        assert not set(groups[train]) & set(groups[test])
-        assert set(y[train]) == {0, 1}
-        for inner_train, inner_test in inner_folds(y[train], groups[train], 4, seed):
-            assert not set(groups[train][inner_train]) & set(groups[train][inner_test])
+CONFIG = QualityConfig()
+MPP, OVERVIEW_MPP = 0.5, 8.0
+PROFILE = dataclasses.replace(REFERENCE, white=GLASS_RGB)
 
 
-def test_folds_are_stratified_and_depend_on_the_seed() -> None:
-    y = np.array([0] * 30 + [1] * 10)
-    made = make_folds(y, np.arange(40), 4, 0)
-    assert sorted(int((y[test] == 1).sum()) for _, test in made) == [2, 2, 3, 3]
-    again, other = make_folds(y, np.arange(40), 4, 0), make_folds(y, np.arange(40), 4, 1)
-    assert all((a[1] == b[1]).all() for a, b in zip(made, again, strict=True))
-    assert any((a[1] != b[1]).any() for a, b in zip(made, other, strict=True))
+@functools.cache
+def slide() -> np.ndarray:
+    return make_slide(1536, 1152, MPP, 3).rgb
 
 
-def test_one_label_is_refused() -> None:
-    with pytest.raises(UsageError, match="all slides are 'normal': give slides of at least two labels"):
-        check_enough(np.zeros(9, np.intp), np.arange(9), ["normal"], 4)
-    with pytest.raises(UsageError, match="no slide has a label"):
-        check_enough(np.zeros(0, np.intp), np.arange(0), [], 4)
+def overview(rgb: np.ndarray) -> np.ndarray:
+    return cv2.resize(rgb, None, fx=MPP / OVERVIEW_MPP, fy=MPP / OVERVIEW_MPP, interpolation=cv2.INTER_AREA)
 
 
-def test_too_few_slides_say_how_many_are_needed() -> None:
-    y = np.array([0] * 20 + [1] * 3)
-    with pytest.raises(
-        UsageError, match=r"too few slides: 'b' has 3; 6 folds need 6 of every label: add slides of it.*"
-    ):
-        check_enough(y, np.arange(23), ["a", "b"], 6)
-    with pytest.raises(UsageError, match="2 folds need 4 of every label"):
-        check_enough(y, np.arange(23), ["a", "b"], 2)
-    check_enough(np.array([0] * 20 + [1] * 6), np.arange(26), ["a", "b"], 6)
+def found(rgb: np.ndarray, config: QualityConfig = CONFIG) -> tuple[list[Fold], np.ndarray]:
+    small = overview(rgb)
+    tissue = find_tissue(small, OVERVIEW_MPP, TissueConfig()).mask
+    folds = find_folds(small, tissue, OVERVIEW_MPP, PROFILE, config)
+    mask = np.zeros_like(tissue)
+    for fold in folds:
+        box = fold.box
+        assert fold.inside.shape == fold.beside.shape == (box.height, box.width)
+        assert not (fold.inside & fold.beside).any()
+        mask[box.y : box.bottom, box.x : box.right] |= fold.inside
+    assert not (mask & ~tissue).any()
+    return folds, mask
 
 
-def test_patients_are_counted_not_slides() -> None:
-    y, groups = cohort([10] * 6)
-    with pytest.raises(UsageError, match="too few patients: 'a' has 3, 'b' has 3; 4 folds need 4"):
-        check_enough(y, groups, ["a", "b"], 4)
+def looks_double(rgb: np.ndarray, fold: Fold) -> bool:
+    """`lies_double` on all pixels of a fold's place, at 1 um."""
+    box, scale = fold.box, round(OVERVIEW_MPP)
+    small = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    part = small[box.y * scale : box.bottom * scale, box.x * scale : box.right * scale]
+    inside, beside = (np.kron(m, np.ones((scale, scale), bool))[: len(part)] for m in (fold.inside, fold.beside))
+    return lies_double(part[inside], part[beside], GLASS_RGB)
 
 
-def test_patients_who_cannot_be_dealt_out() -> None:
-    groups = np.array([0, 0, 0, 0, 1, 2, 3, 4])
-    y = np.array([1, 1, 1, 1, 0, 0, 0, 0])
-    with pytest.raises(UsageError, match="cannot be dealt into 4 folds"):
-        make_folds(y, groups, 4, 0)
+def test_flat_tissue_has_no_folds() -> None:
+    folds, _ = found(slide())
+    assert not any(looks_double(slide(), fold) for fold in folds)
 
 
-def test_exchange_moves_patients_with_their_slides() -> None:
-    y, groups = cohort([1, 4, 2, 3, 5, 1, 2, 2])
-    first, rng = np.unique(groups, return_index=True)[1], np.random.default_rng(0)
-    for _ in range(20):
-        dealt = exchanged(y, groups, rng)
-        assert all(len(set(dealt[groups == g])) == 1 for g in range(8))
-        assert sorted(dealt[first]) == sorted(y[first])
+@pytest.mark.parametrize(("width_um", "seed"), [(40, 1), (60, 4)])
+def test_a_strip_of_double_tissue_is_found(width_um: float, seed: int) -> None:
+    rgb, where = folded(slide(), MPP, width_um, seed=seed)
+    folds, mask = found(rgb)
+    tissue = find_tissue(overview(slide()), OVERVIEW_MPP, TissueConfig()).mask
+    worse = cv2.resize(where.astype(np.float32), mask.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert mask[(worse > 0.9) & tissue].mean() > 0.3
+    beside = cv2.dilate(worse, np.ones((5, 5))) == 0
+    assert mask[beside & tissue].mean() < 0.02
+    assert any(looks_double(rgb, fold) for fold in folds)
 
 
-def test_exchange_of_mixed_patients_keeps_their_mixtures() -> None:
-    groups = np.array([0, 0, 1, 1, 2, 2, 2, 3])
-    y = np.array([0, 1, 0, 0, 1, 1, 0, 1])
+def test_thresholds_of_the_recipe_decide() -> None:
+    rgb, _ = folded(slide(), MPP, 40, seed=1)
+    assert found(rgb)[0]
+    for change in ({"fold_density": 9.0}, {"fold_step": 2.8}, {"least_fold_um2": 1e8}):
+        assert not found(rgb, dataclasses.replace(CONFIG, **change))[0]
+
+
+def test_dense_cells_with_light_between_them_do_not_lie_double() -> None:
     rng = np.random.default_rng(0)
-    seen = set()
-    for _ in range(50):
-        dealt = exchanged(y, groups, rng)
-        assert sorted(dealt) == sorted(y)
-        mixtures = sorted(tuple(sorted(dealt[groups == g])) for g in range(4))
-        assert mixtures == sorted(tuple(sorted(y[groups == g])) for g in range(4))
-        assert dealt[7] == 1
-        seen.add(tuple(dealt.tolist()))
-    assert len(seen) > 4
+    single = np.clip(rng.normal(200, 25, (20_000, 3)), 40, 240)
+    double = single * np.clip(rng.normal(200, 25, (20_000, 3)), 40, 240) / 245
+    dense = np.where(rng.random((20_000, 1)) < 0.5, 0.6 * single, np.clip(single + 25, 40, 240))
+    assert lies_double(double.astype(np.uint8), single.astype(np.uint8), GLASS_RGB)
+    assert not lies_double(dense.astype(np.uint8), single.astype(np.uint8), GLASS_RGB)
+
+
+def test_nothing_to_compare_is_no_fold() -> None:
+    pixels = np.full((5, 3), 90, np.uint8)
+    assert not lies_double(pixels[:0], pixels, GLASS_RGB)
+    assert not lies_double(pixels, pixels[:0], GLASS_RGB)
+    assert find_folds(overview(slide()), np.zeros((72, 96), bool), OVERVIEW_MPP, PROFILE, CONFIG) == []
