@@ -80,7 +80,11 @@ def label_task(label_work: LabelWork, slide_id: str, share: int) -> Labelled | S
             if model is not None:
                 label_store(store, model, settings, log)
             write_tables(out, folder, store, model)
-            return Labelled(slide_row(store, model), tuple(store.attributes["warnings"]), _thumbnail(store))
+            return Labelled(
+                slide_row(store, model, settings.recipe.proportions.intervals),
+                tuple(store.attributes["warnings"]),
+                _thumbnail(store),
+            )
     except WorkerDiedError:
         raise
     except WsipipeError as error:
