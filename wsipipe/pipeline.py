@@ -4,7 +4,6 @@ The functions without an underscore are the commands. They return the exit code 
 slides failed and the rest is complete; a wrong call raises.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -57,8 +56,6 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     """Do everything for the slides of a folder or CSV, each in a worker process; one model for all."""
     settings = absolute(settings)
     out = OutputFolder(settings.out)
-    if not settings.model and (settings.overwrite or not out.model.is_file()):
-        settings = dataclasses.replace(settings, train=True)
     cohort = read_cohort(source, settings.out)
     check_nuclei(settings, len(cohort.entries))
     check_recipes(out, settings)
