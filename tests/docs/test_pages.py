@@ -1,0 +1,92 @@
+"""What the documentation tells people to type is typed here; what it says comes out, comes out."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+_BLOCK = re.compile(r"^```(sh|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Language and text of every block of a page, in order."""
+    return [(match[1], match[2]) for match in _BLOCK.finditer((DOCS / page).read_text("utf-8"))]
+
+
+def shell(command: str, folder: Path) -> str:
+    """Output of a block, run as a user would, in an empty folder."""
+    path = f"{sysconfig.get_path('scripts')}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["/bin/sh", "-e", "-c", command], cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        env={"PATH": path, "HOME": str(folder), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
+
+
+def shows(told: str, shown: str) -> bool:
+    """Whether output has the lines that a page shows, in their order; `...` says that there are others between."""
+    lines = iter(told.splitlines())
+    return all(wanted in lines for wanted in shown.splitlines() if wanted != "...")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tutorial is followed; later pages use its results."""
+    return tmp_path_factory.mktemp("tutorial")
+
+
+@pytest.mark.timeout(400)
+def test_the_tutorial_runs_and_shows_what_it_says(folder: Path) -> None:
+    names: dict[str, object] = {}
+    told = ""
+    for language, text in blocks("tutorial.md"):
+        if language == "sh":
+            told = shell(text, folder)
+        elif language == "text":
+            assert shows(told, text), f"{text}\nis not what came out:\n{told}"
+        else:
+            code = text.replace('"results/', f'"{folder}/results/')
+            exec(compile(code, "tutorial.md", "exec"), names)  # noqa: S102 - the page's own code
+    assert (folder / "for-qupath").is_dir()
+
+
+def test_the_store_is_read_as_the_page_says(folder: Path) -> None:
+    if not (folder / "results").is_dir():
+        pytest.skip("the tutorial did not run")
+    for language, text in blocks("concepts/store.md"):
+        assert language == "python"
+        done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_neighbours_are_found_by_squidpy(folder: Path) -> None:
+    pytest.importorskip("squidpy", reason="squidpy is not installed: pip install squidpy")
+    if not (folder / "results").is_dir():
+        pytest.skip("the tutorial did not run")
+    shell("wsipipe export results --to anndata", folder)
+    for language, text in blocks("howto/scanpy.md"):
+        assert language == "python"
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", text], cwd=folder, capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+def test_every_command_of_the_pages_exists() -> None:
+    from wsipipe.cli.main import COMMANDS  # noqa: PLC0415
+
+    for page in DOCS.rglob("*.md"):
+        for command in re.findall(r"(?:^|`|\$ )wsipipe ([a-z]+)", page.read_text("utf-8"), re.MULTILINE):
+            assert command in COMMANDS, f"{page.name} names `wsipipe {command}`"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown", "fits"),
+    [("a\nb\nc\n", "a\n...\nc\n", True), ("a\nb\n", "b\na\n", False), ("a\nb", "a\nc", False), ("ab", "b", False)],
+)
+def test_lines_are_looked_for_in_their_order(told: str, shown: str, fits: bool) -> None:
+    assert shows(told, shown) is fits
