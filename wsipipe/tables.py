@@ -84,7 +84,7 @@ def slide_row(store: CellStore, model: Model | None, intervals: bool = False) ->
     flags = (
         *(("unreadable",) if counts["unreadable_share"] > 0 else ()),
         *(("stain_fallback",) if store.attributes["stain"]["fallback"] else ()),
-        *unfit_flags(counts["unfit"], recipe.quality),
+        *unfit_flags(counts.get("unfit", {}), recipe.quality),  # older stores have not counted it
     )
     row = proportions_row(
         store.slide_id,
