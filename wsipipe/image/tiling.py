@@ -62,6 +62,8 @@ def spread_blocks(
     boxes = [tile.core for tile in plan_tiles(width_px, height_px, block_px, 0)]
     full = [b for b in boxes if b.width == block_px and b.height == block_px] or boxes[:1]
     share = np.array([_covered(mask, box, mask_px) for box in full])
+    if not share.any():  # all of it lies at the right and lower edges
+        full, share = boxes, np.array([_covered(mask, box, mask_px) for box in boxes])
     chosen = np.flatnonzero(share >= 0.5)
     if len(chosen) < count:
         chosen = np.sort(np.argsort(-share, kind="stable")[: min(count, int((share > 0).sum()))])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.errors import UnreadableSlideError
+from wsipipe.io.tiff_check import check_tiff
 from wsipipe.records import Box, Level
 
 _Handle = TypeVar("_Handle")
@@ -98,6 +99,8 @@ def open_reader(path: Path) -> Reader:
     """
     head = _head(path)
     is_tiff = head.startswith(_TIFF_MAGIC)
+    if is_tiff:
+        check_tiff(path)
     # An .mrxs file is itself a JPEG thumbnail: only the suffix tells that it is not the slide.
     is_image = head.startswith(_IMAGE_MAGIC) and path.suffix.lower() in _IMAGE_SUFFIXES
     reasons: list[str] = []

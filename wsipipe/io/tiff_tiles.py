@@ -26,6 +26,9 @@ _VENDORS = frozenset({"aperio", "generic-tiff"})
 """Formats whose levels are one tiled TIFF directory each, without overlap or offset."""
 
 _JPEG = 7
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+"""Markers of JPEG's frame headers."""
+
 _FAULTS = (DelayedImportError, JpegError, OSError, ValueError, RuntimeError, IndexError, TypeError)
 
 ReadArea = Callable[[Box], NDArray[np.uint8]]
@@ -91,13 +94,15 @@ class TiffTiles:
 
     def _decode(self, index: int) -> NDArray[np.uint8] | None:
         page = self._page
-        offset, count = page.dataoffsets[index], page.databytecounts[index]
-        if not offset or not count:
-            return None
         try:
+            offset, count = page.dataoffsets[index], page.databytecounts[index]
+            if not offset or not 0 < count <= page.parent.filehandle.size:
+                return None
             page.parent.filehandle.seek(offset)
             data = page.parent.filehandle.read(count)
-            if not _is_whole(data):  # libjpeg fills the rest with grey and does not say so
+            # libjpeg fills the rest of a stream with grey and does not say so; a size that is not the tile's may
+            # be larger than memory
+            if not _is_whole(data) or _jpeg_size(data) != (self._width, self._height):
                 return None
             decoded = page.decode(data, index, jpegtables=page.jpegtables, _fullsize=True)[0]
         except _FAULTS:
@@ -153,6 +158,17 @@ class PlainTiff:
 def _is_whole(data: bytes) -> bool:
     """Whether a JPEG stream begins and ends as it should; a few bytes of padding are common."""
     return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9", max(0, len(data) - 64)) > 0
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a JPEG stream states in its frame header; zeros where there is none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if marker in _FRAMES:
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+        at += 1 if marker == 0xFF else 2 + length
+    return 0, 0
 
 
 def _is_plain(page: Any) -> bool:

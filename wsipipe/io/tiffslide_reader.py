@@ -1,6 +1,5 @@
 """TIFF slides that OpenSlide cannot open, through tiffslide."""
 
-import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
 from wsipipe.io.pixels import to_rgb8
 from wsipipe.io.readers import GREY_WARNING, CannotOpenError, Facts, ReadFailureError, reopened
 from wsipipe.records import Box, Level
-
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _COLOURS = frozenset({"MINISBLACK", "RGB", "YCBCR"})
 _ASSOCIATED_ALPHA = 1
