@@ -13,7 +13,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from wsipipe import pipeline
 from wsipipe.config import Settings, load_recipe
 from wsipipe.image.synthetic import make_slide
 from wsipipe.io.pyramid_writer import write_pyramid
@@ -37,6 +36,8 @@ def draw(folder: Path, count: int) -> None:
 
 def batch(folder: Path, out: Path, workers: int, model: Path | None = None) -> float:
     """Seconds of a whole batch."""
+    from wsipipe import pipeline  # noqa: PLC0415 - worker processes import this file, and need no networks
+
     gan = replace(load_recipe("toy").gan, steps=4)
     settings = Settings(
         out=out, recipe=replace(load_recipe("toy"), gan=gan), workers=workers, model=str(model) if model else None
