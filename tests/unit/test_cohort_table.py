@@ -28,6 +28,14 @@ def test_folder_is_searched_with_all_below_but_not_the_output(folder: Path) -> N
     assert all(entry.fault is None and entry.slide_id == "" and entry.mpp is None for entry in cohort.entries)
 
 
+def test_links_to_folders_are_followed_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    linked = tmp_path_factory.mktemp("linked")
+    (linked / "to").symlink_to(folder, target_is_directory=True)
+    (folder / "sub" / "back").symlink_to(linked, target_is_directory=True)
+    found = [entry.path.relative_to(linked).as_posix() for entry in read_cohort(linked, linked / "out").entries]
+    assert found == ["to/a.svs", "to/out/masks.png", "to/sub/b.TIFF"]
+
+
 def test_jpeg_parts_of_a_hamamatsu_slide_are_no_slides(tmp_path: Path) -> None:
     for name in ("s.vms", "s-1.jpg", "other/s.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,14 +86,25 @@ def read_cohort(source: Path, out: Path) -> Cohort:
 def _slides_in(folder: Path, out: Path) -> list[Path]:
     """Files with known suffixes, by path; hidden ones, parts of other slides and the output are left out."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(_files_below(folder)):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in parts)
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file() or path.is_relative_to(out):
-            continue
-        found.append(path)
+        if not hidden and path.suffix.lower() in SUFFIXES and not path.is_relative_to(out):
+            found.append(path)
     hamamatsu = {path.parent for path in found if path.suffix.lower() in {".vms", ".vmu"}}
     return [path for path in found if not (path.parent in hamamatsu and path.suffix.lower() in {".jpg", ".jpeg"})]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file; links to folders are followed, each folder once, so that they may lead in circles."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place) / name for name in files)
 
 
 def _rows(table: Path) -> Iterator[Entry]:
