@@ -217,12 +217,14 @@ class GanConfig:
     """Weight of Q's error in telling the classes that a mixture on the measurements gives; 0 is the paper."""
     coherence: float = _number(0.0, 0.0, 10.0)
     """In that mixture, power of a cell's neighbours in its prior; 0 looks at each cell alone."""
+    own_slide: float = _number(0.0, 0.0, 1.0)
+    """Measurements are standardized to this share over their own slide, else over all cells."""
     learned_prior: bool = False
     """G draws classes as often as Q finds them in real cells; false draws all alike, as the paper does."""
     average: float = _number(0.0, 0.0, 0.99999)
     """Decay per step of the running average of the weights, which the finished model holds; 0 holds the last ones."""
     start: str = _choice("random", "default")
-    """Weights to start from: random ones, or those of the model that ships with the package."""
+    """Weights that G starts from: random ones, or those of the model that ships with the package."""
     max_cells: int = _number(50_000, 10, 100_000_000)
     """Cells drawn for training, evenly from all slides."""
 

@@ -1,6 +1,7 @@
 """Cells drawn from stores to train on: patches, measurements, and who is whose neighbour."""
 
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.mixture import Measured
 from wsipipe.io.store import CellStore
@@ -46,8 +48,8 @@ class Drawn:
     patch_mpp: float
 
 
-def draw_cells(stores: Sequence[CellStore], count: int, seed: int, folder: Path) -> Drawn:
-    """At most `count` cells, evenly from all stores.
+def draw_cells(stores: Sequence[CellStore], config: GanConfig, seed: int, folder: Path) -> Drawn:
+    """At most `config.max_cells` cells, evenly from all stores.
 
     A store with fewer cells than its share gives all it has, and the others make up for it. Of a larger one cells are
     drawn together with their neighbours, so that it can be seen which kinds lie together. Patches that are too many
@@ -63,11 +65,11 @@ def draw_cells(stores: Sequence[CellStore], count: int, seed: int, folder: Path)
         found = ", ".join(f"{size} px at {mpp:g} um/px" for size, mpp in sorted(kinds)) or "no cells"
         raise TrainingError(f"one kind of patch is needed, found: {found}", "train on outputs of one recipe")
     rng = np.random.default_rng(seed)
-    quotas = _quotas([len(store) for store in stores], count)
+    quotas = _quotas([len(store) for store in stores], config.max_cells)
     (size, patch_mpp), total = kinds.pop(), sum(quotas)
     patches = _space((total, size, size, 3), folder)
-    values, neighbours, done = [], [], 0
-    for store, quota in zip(stores, quotas, strict=True):
+    values, neighbours, slides, done = [], [], [], 0
+    for number, (store, quota) in enumerate(zip(stores, quotas, strict=True)):
         if not quota:
             continue
         centres = np.column_stack([np.asarray(store.array(name)[:]) for name in ("x_px", "y_px")])
@@ -75,16 +77,43 @@ def draw_cells(stores: Sequence[CellStore], count: int, seed: int, folder: Path)
         _read_patches(store, rows, patches[done : done + quota])
         values.append(np.column_stack([np.asarray(store.array(name)[:])[rows] for name in MEASURED]))
         neighbours.append(np.where(near >= 0, near + done, -1))
+        slides.append(np.full(len(rows), number))
         done += len(rows)
-    measured = Measured(standardized(np.concatenate(values).astype(np.float64)), np.concatenate(neighbours))
+    whole = standardized(np.concatenate(values).astype(np.float64), np.concatenate(slides), config.own_slide)
+    measured = Measured(whole, np.concatenate(neighbours))
     return Drawn(patches, measured, patch_mpp)
 
 
-def standardized(measurements: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns of MEASURED (n, 8) with mean 0 and deviation 1, sizes as logarithms."""
+def standardized(measurements: NDArray[np.float64], slides: NDArray[np.int64], own_slide: float) -> NDArray[np.float64]:
+    """Measurements, each standardized partly over all cells and partly over its own slide; sizes as logarithms.
+
+    Over all cells alone, differences between stainings look like kinds of cell; over each slide alone, slides that
+    hold other kinds look alike.
+
+    Parameters
+    ----------
+    measurements : float64, (n, 8)
+        Columns as in MEASURED.
+    slides : int64, (n,)
+        Which slide each cell is from.
+    own_slide : float
+        Share of the standardization over a cell's own slide, from 0 to 1.
+
+    Returns
+    -------
+    float64, (n, 8)
+        Columns of mean 0.
+    """
     values = measurements.copy()
     sizes = slice(0, len(SIZES))
     values[:, sizes] = np.log(np.maximum(values[:, sizes], LEAST_SIZE))
+    found = (1.0 - own_slide) * _standard(values)
+    for slide in np.unique(slides):
+        found[slides == slide] += own_slide * _standard(values[slides == slide])
+    return found
+
+
+def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
     spread = values.std(0)
     centred: NDArray[np.float64] = (values - values.mean(0)) / np.where(spread > 0, spread, 1.0)
     return centred
@@ -134,7 +163,8 @@ def _space(shape: tuple[int, ...], folder: Path) -> NDArray[np.uint8]:
     if math.prod(shape) <= IN_MEMORY_BYTES:
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile(dir=folder) as file:  # the map keeps it open
-        return np.memmap(file, np.uint8, "w+", shape=shape)
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape))  # a full disk is found out here, not while writing
+        return np.memmap(file, np.uint8, "r+", shape=shape)
 
 
 def _read_patches(store: CellStore, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:

@@ -154,7 +154,7 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
     """
     config = settings.recipe.gan
     start = None if config.start == "random" else load_model(config.start)
-    drawn = draw_cells(stores, config.max_cells, settings.seed, resume.parent)
+    drawn = draw_cells(stores, config, settings.seed, resume.parent)
     device = pick_device(settings.device)
     expected = estimate_seconds(config, drawn.patches.shape[1], device)
     report.say(

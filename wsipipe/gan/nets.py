@@ -29,7 +29,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: GanConfig, patch_px: int) -> None:
         super().__init__()
-        self.start_px = patch_px // DOWNSCALING
+        self.start_px, self.noise_dim = patch_px // DOWNSCALING, config.noise_dim
         self.linear = nn.Linear(config.noise_dim + config.classes, config.channels * self.start_px**2)
         self.blocks = nn.Sequential(*(UpBlock(config.channels) for _ in range(3)))
         self.norm = BatchNorm(config.channels)

@@ -23,15 +23,14 @@ def initialised(config: GanConfig, patch_px: int, seed: int) -> tuple[Generator,
 
 
 @torch.no_grad()
-def copy_start(start: Mapping[str, Tensor], generator: Generator, critic: Critic) -> None:
-    """Weights of another model for all that does not depend on its classes: they may be other ones here."""
-    for prefix, net in (("generator.", generator), ("critic.", critic)):
-        for name, tensor in net.state_dict().items():
-            if name.split(".")[0] in {"q_head", "m_head"}:
-                continue
-            there = start[prefix + name]
-            if name == "linear.weight" and there.shape != tensor.shape:  # another number of classes
-                noise = generator.linear.in_features - critic.q_head.out_features
-                tensor[:, :noise] = there[:, :noise]
-            else:
-                tensor.copy_(there)
+def copy_start(start: Mapping[str, Tensor], generator: Generator) -> None:
+    """Let G begin as another model's, which draws cells already; its inputs for classes stay as they are.
+
+    D and Q begin anew: those of another model hold on to the kinds that it was trained on.
+    """
+    for name, tensor in generator.state_dict().items():
+        there = start[f"generator.{name}"]
+        if name == "linear.weight":
+            tensor[:, : generator.noise_dim] = there[:, : generator.noise_dim]
+        else:
+            tensor.copy_(there)

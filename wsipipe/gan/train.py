@@ -70,7 +70,7 @@ def train(
     measured : Measured, optional
         Measurements of the same cells; needed when the settings give them a weight.
     start : Model, optional
-        What the weights start from when `config.start` says so; of the same widths.
+        What G starts from when `config.start` says so; of the same widths.
     progress : callable, optional
         Called with the step, the number of steps and the mean losses since the last call.
     resume : Path, optional
@@ -160,7 +160,7 @@ def _check_start(start: Model | None, config: GanConfig, patch_px: int) -> None:
         raise TrainingError("gan.start and the model to start from do not go together", "give both or neither")
     if start is None:
         return
-    same = ("channels", "noise_dim", "pooling")
+    same = ("channels", "noise_dim")
     differing = [name for name in same if getattr(start.config, name) != getattr(config, name)]
     if start.patch_px != patch_px:
         differing.append("patch size")

@@ -57,7 +57,7 @@ class Trainer:
     lessons : Lessons, optional
         Needed where the settings give them a weight.
     start : mapping of str to Tensor, optional
-        Tensors of a model of the same widths to start from, instead of random weights.
+        Tensors of a model of the same widths that G starts from, instead of random weights.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class Trainer:
         device = workers.device
         self.generator, self.critic = initialised(config, cells.shape[1], seed)
         if start is not None:
-            copy_start(start, self.generator, self.critic)
+            copy_start(start, self.generator)
         self.generator.to(device)
         self.critic.to(device)
         self.random = torch.Generator(device).manual_seed(seed)
         self.pick = torch.Generator(cells.device).manual_seed(seed + 1)
         self.norm = FeatureNorm(self.critic.n_features, device) if config.standardize else None
-        if self.norm is not None and start is None:
+        if self.norm is not None:
             standardize_trunk(self.critic, self._real(SAMPLE))
         self.prior = torch.full((config.classes,), 1.0 / config.classes, device=device)
         if config.learned_prior and lessons is not None:
