@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
 from wsipipe.cohort.evaluate import cluster_scores, detection_scores, mask_scores, match_points
 from wsipipe.errors import UsageError
-from wsipipe.export.masks import label_image
 from wsipipe.gan.checkpoint import load
+from wsipipe.image.label_image import label_image
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
 from wsipipe.io.truth_files import find_truth, read_mask, read_points

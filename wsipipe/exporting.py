@@ -11,7 +11,7 @@ from wsipipe.errors import StoreError, UsageError
 from wsipipe.export.classes import CellClass
 from wsipipe.export.geojson import cells_geojson, tissue_geojson
 from wsipipe.export.h5ad import cells_h5ad
-from wsipipe.export.masks import draw_labels, fits_png, label_image, write_mask_png
+from wsipipe.export.masks import fits_png, write_mask_png
 from wsipipe.export.ome_zarr import Overview, write_label_zarr
 from wsipipe.export.overlay import write_overlay
 from wsipipe.export.parquet import cells_parquet
@@ -19,6 +19,7 @@ from wsipipe.export.tables import cells_csv
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.embed import embed
+from wsipipe.image.label_image import label_image, paint_labels
 from wsipipe.io.output import SlideFolder
 from wsipipe.io.pyramid import make_grid
 from wsipipe.io.slide import open_slide
@@ -159,7 +160,7 @@ def _drawer(within: CellsWithin) -> Callable[[Box], NDArray[np.uint32] | None]:
         if not len(ids):
             return None
         labels = np.zeros((box.height, box.width), np.uint32)
-        draw_labels(labels, chunk.cells, ids, (box.x, box.y))
+        paint_labels(labels, chunk.cells, ids, (box.x, box.y))
         return labels
 
     return draw

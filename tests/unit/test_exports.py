@@ -22,12 +22,13 @@ from wsipipe.export import ome_zarr as module
 from wsipipe.export.classes import default_classes
 from wsipipe.export.geojson import cells_geojson, tissue_geojson
 from wsipipe.export.h5ad import MORPHOLOGY, cells_h5ad
-from wsipipe.export.masks import draw_labels, fits_png, label_image
+from wsipipe.export.masks import fits_png
 from wsipipe.export.ome_zarr import Overview, write_label_zarr
 from wsipipe.export.overlay import write_overlay
 from wsipipe.export.parquet import cells_parquet
 from wsipipe.export.rows import LabelledCells
 from wsipipe.export.tables import CELL_COLUMNS
+from wsipipe.image.label_image import label_image, paint_labels
 from wsipipe.io.truth_files import find_truth, read_mask
 from wsipipe.records import Box, Cells, Level, SlideInfo
 
@@ -151,7 +152,7 @@ def drawer(cells: Cells):
         left, top, right, bottom = cells.bbox_px.T
         ids = np.flatnonzero((left < box.right) & (right > box.x) & (top < box.bottom) & (bottom > box.y))
         labels = np.zeros((box.height, box.width), np.uint32)
-        draw_labels(labels, cells.take(ids), ids, (box.x, box.y))
+        paint_labels(labels, cells.take(ids), ids, (box.x, box.y))
         return labels if len(ids) else None
 
     return draw

@@ -1,8 +1,10 @@
 import numpy as np
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsipipe.export.masks import PNG_MAX_CELLS, label_image, write_mask_png
+from wsipipe.export.masks import PNG_MAX_CELLS, write_mask_png
+from wsipipe.image.label_image import label_image, paint_labels
 from wsipipe.image.morphology import measure
 from wsipipe.io.truth_files import find_truth, read_mask, read_points
 
@@ -42,6 +44,37 @@ def test_a_coarser_grid_is_drawn_in_level0_pixels(seed):
     drawn = label_image([Columns(labels, 2.0)], 120, 80)
     np.testing.assert_array_equal(drawn, np.kron(labels, np.ones((2, 2), np.int32)))
     np.testing.assert_array_equal(label_image([Columns(labels, 2.0)], 60, 40, downsample=2.0), labels)
+
+
+@given(st.integers(0, 10_000))
+def test_any_part_of_the_image_is_what_the_whole_shows(seed):
+    labels = blobs(seed)
+    cells = Columns(labels)
+    ids = np.arange(len(cells.contour_offset) - 1)
+    for left, top, width, height in ((0, 0, 7, 9), (13, 11, 20, 20), (45, 30, 15, 10)):
+        part = np.zeros((height, width), np.uint32)
+        paint_labels(part, cells, ids, (left, top))
+        np.testing.assert_array_equal(part, labels[top : top + height, left : left + width])
+
+
+@given(st.lists(st.tuples(st.floats(-5, 25), st.floats(-5, 25)), min_size=3, max_size=9))
+def test_a_pixel_is_inside_when_an_odd_number_of_edges_lies_left_of_its_centre(ring):
+    class One:
+        contour_offset = np.array([0, len(ring)])
+        contour_xy = np.array(ring, np.float32)
+
+    labels = np.zeros((20, 20), np.uint32)
+    paint_labels(labels, One, np.array([6]))
+    corners = One.contour_xy.astype(float)
+    x, y = np.meshgrid(np.arange(20) + 0.5, np.arange(20) + 0.5)
+    a, b = corners, np.roll(corners, -1, axis=0)
+    crossings = 0
+    for (ax, ay), (bx, by) in zip(a, b, strict=True):
+        spans = (ay <= y) != (by <= y)
+        at = ax + (y - ay) * (bx - ax) / (by - ay) if by != ay else np.inf
+        crossings = crossings + (spans & (at < x))
+    borders = shapely.distance(shapely.LinearRing(corners), shapely.points(x, y)) < 1e-6
+    np.testing.assert_array_equal((labels == 7)[~borders], (crossings % 2 == 1)[~borders])
 
 
 def test_chunks_number_on():

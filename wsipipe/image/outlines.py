@@ -44,7 +44,7 @@ def draw(rings: Rings, grid: Grid) -> Drawn:
     top, bottom = _span(min_y, max_y, grid.height_px)
     toggles = np.zeros((bottom - top, right - left + 1), np.uint8)
     for ring in scaled:
-        _toggle(plain(ring - (left, top)), toggles)
+        toggle(plain(ring - (left, top)), toggles)
     mask = np.bitwise_xor.accumulate(toggles[:, :-1], axis=1).astype(bool)
     if not mask.any():
         column = min(max(math.floor((min_x + max_x) / 2), left), right - 1)
@@ -90,7 +90,7 @@ def trace(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     nothing = np.zeros(mask.shape, np.uint16)
     outline = measure(piece.astype(np.int32), nothing, nothing).contour_xy.astype(np.float64)
     toggles = np.zeros((mask.shape[0], mask.shape[1] + 1), np.uint8)
-    _toggle(plain(outline), toggles)
+    toggle(plain(outline), toggles)
     differs = np.bitwise_xor.accumulate(toggles[:, :-1], axis=1).astype(bool) != mask
     steps = np.diff(np.pad(differs, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (rows, starts), (_, stops) = np.nonzero(steps == 1), np.nonzero(steps == -1)
@@ -116,7 +116,7 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 @compiled
-def _toggle(ring: NDArray[np.float64], toggles: NDArray[np.uint8]) -> None:
+def toggle(ring: NDArray[np.float64], toggles: NDArray[np.uint8]) -> None:
     """Flip, in each row, the first pixel whose centre lies right of each edge; a running XOR then fills the ring.
 
     Parameters
