@@ -9,6 +9,7 @@ release = version = installed("wsipipe")
 extensions = ["myst_parser", "sphinx_click"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # "--" in texts of commands is no dash
 exclude_patterns = ["_build"]
 
 html_theme = "furo"

@@ -36,7 +36,7 @@ def chromium_page(profile: Path, scheme: str = "light", size: tuple[int, int] = 
             viewport={"width": size[0], "height": size[1]},
         )
         page = browser.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.on("requestfailed", lambda request: said.append(f"failed: {request.url}"))

@@ -1,6 +1,6 @@
 """The pictures in docs/images of a finished output, such as that of `make demo`.
 
-    python -m tests.browser.screenshots demo-out
+python -m tests.browser.screenshots demo-out
 """
 
 import io

@@ -15,7 +15,7 @@ from wsipipe.cli.main import main
 from wsipipe.progress import Quiet
 from wsipipe.viewing import serve
 
-pytestmark = [needs_chromium, pytest.mark.timeout(180)]
+pytestmark = [needs_chromium, pytest.mark.timeout(400)]
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -154,7 +154,7 @@ def test_a_cell_tells_its_facts(page: Any, finished: Path, url: str) -> None:
     row = rows(finished)[cell_id]
     assert f"Cell{cell_id}" in told
     assert row["class"] in told
-    assert f"x {float(row['x_px']):.0f}, y {float(row['y_px']):.0f} px" in told
+    assert f"{float(row['x_px']):.0f}, {float(row['y_px']):.0f} px" in told
     page.wait_for_timeout(800)  # the flight to the cell, which then lies in the middle
     page.evaluate("document.getElementById('cell').replaceChildren()")
     box = page.locator("#stage").bounding_box()

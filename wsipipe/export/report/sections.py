@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wsipipe.export.encode import jpeg_uri, mask_uri, palette_uri
 from wsipipe.export.report.charts import QUANTILES, Measurement, box_chart, scale_bar
 from wsipipe.export.report.maps import DENSITY_UM, VIRIDIS, density_levels
-from wsipipe.export.report.markup import image, mark, section, table_head, text
+from wsipipe.export.report.markup import image, ink_on, mark, section, table_head, text
 from wsipipe.export.report.pictures import montage
 
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ def _detail(detail: Detail, report: SlideReport) -> str:
         if path:
             dash = f' stroke-dasharray="{_DASHES[i % len(_DASHES)]}"' if _DASHES[i % len(_DASHES)] else ""
             title = f"<title>{text(one.cell_class.name)}</title>"
-            groups.append(
-                f'<path d="{path}" class="halo"/><path d="{path}" stroke="{one.cell_class.hex}"{dash}>{title}</path>'
-            )
+            around = f"halo on-{ink_on(one.cell_class.color)[1:]}"
+            groups.append(f'<path d="{path}" class="{around}"/><path d="{path}" stroke="{one.cell_class.hex}"{dash}>')
+            groups.append(f"{title}</path>")
     alt = text(f"{detail.caption}, {len(detail.rings)} nuclei outlined")
     return (
         f'<figure><div class="stage"><svg class="detail" viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'

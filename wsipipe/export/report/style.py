@@ -77,7 +77,9 @@ svg .box { stroke: var(--soft); stroke-width: 0.8; }
 svg .median { stroke: var(--ink); stroke-width: 2.4; }
 .charts figcaption { padding-bottom: 0.4rem; color: var(--ink); }
 .detail path { fill: none; stroke-width: 1.8; stroke-linejoin: round; pointer-events: visiblePainted; }
-.detail .halo { stroke: #000; stroke-opacity: 0.35; stroke-width: 3; }
+.detail .halo { stroke-width: 3.4; }
+.on-000 { stroke: #000; stroke-opacity: 0.4; }
+.on-fff { stroke: #fff; stroke-opacity: 0.7; }
 summary { cursor: pointer; color: var(--soft); margin-top: 1rem; font-size: 0.875rem; }
 .scroll { overflow-x: auto; }
 .scroll td { white-space: nowrap; font-variant-numeric: tabular-nums; }

@@ -1,6 +1,8 @@
 // The cells over the slide. Far out they are dots written straight into pixels, so that a million are drawn in one go;
 // close up they are outlines, fetched square by square. Cells come sorted by y: what is in view is found by bisection.
 
+import { inkOn } from "./panel.js";
+
 const SQUARE_PX = 1024;
 const SQUARES_KEPT = 256;
 const OUTLINE_SIZE = 9; // css pixels that a nucleus must measure before its outline is drawn
@@ -108,9 +110,10 @@ export class CellLayer {
       context.setTransform(scale, 0, 0, scale, (square.left - left) * scale, (square.top - top) * scale);
       for (const [index, path] of square.paths) {
         if (!this.classes[index].shown) continue;
-        this.stroke(path, "rgb(0 0 0 / 0.35)", (3 * ratio) / scale, []);
+        const around = inkOn(this.classes[index].color) === "#fff" ? "rgb(255 255 255 / 0.7)" : "rgb(0 0 0 / 0.45)";
+        this.stroke(path, around, (3.6 * ratio) / scale, []);
         const dash = DASHES[index % DASHES.length].map((length) => (length * ratio) / scale);
-        this.stroke(path, this.classes[index].color, (1.8 * ratio) / scale, dash);
+        this.stroke(path, this.classes[index].color, (2 * ratio) / scale, dash);
       }
     }
     context.setTransform(1, 0, 0, 1, 0, 0);

@@ -82,7 +82,7 @@ export function cellFacts(cell, one, labelled) {
   const rows = [["Cell", String(cell.id)]];
   if (labelled) rows.push(["Confidence", cell.confidence.toFixed(3)]);
   for (const [key, title, unit] of FACTS) rows.push([title, `${+cell[key].toPrecision(3)} ${unit}`]);
-  rows.push(["Place", `x ${cell.x_px.toFixed(0)}, y ${cell.y_px.toFixed(0)} px`]);
+  rows.push(["Place", `${cell.x_px.toFixed(0)}, ${cell.y_px.toFixed(0)} px`]);
   const list = element("dl");
   if (labelled) {
     const name = element("dd", {}, mark(String(cell.class), one.color), ` ${one.name}`);
