@@ -1,6 +1,9 @@
 """Directories that state more than the file holds are refused before a reader believes them."""
 
+import contextlib
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +52,15 @@ def test_a_tile_larger_than_memory(tmp_path: Path) -> None:
     restated(path, {TILE_WIDTH: 65_520, 323: 65_520})
     with pytest.raises(UnreadableSlideError, match="tiles of 65520 x 65520 px"):
         check_tiff(path)
+
+
+def test_directories_that_never_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_svs(tmp_path / "a.svs", halves(smooth(384, 384), 2), compression="jpeg")
+    with tifffile.TiffFile(path) as tiff:  # as tifffile goes round and round in some NDPI files
+        round_and_round = contextlib.nullcontext(SimpleNamespace(pages=itertools.cycle(list(tiff.pages))))
+        monkeypatch.setattr(tifffile, "TiffFile", lambda path: round_and_round)
+        with pytest.raises(UnreadableSlideError, match="leads back to another"):
+            check_tiff(path)
 
 
 def test_sound_files_pass(tmp_path: Path) -> None:

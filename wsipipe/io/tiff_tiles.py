@@ -14,6 +14,7 @@ import tifffile
 from imagecodecs import DelayedImportError, JpegError
 from numpy.typing import NDArray
 
+from wsipipe.io.tiff_check import TIFF_FAULTS
 from wsipipe.records import Box, Level
 
 CACHE_BYTES = 1 << 25
@@ -29,7 +30,7 @@ _JPEG = 7
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """Markers of JPEG's frame headers."""
 
-_FAULTS = (DelayedImportError, JpegError, OSError, ValueError, RuntimeError, IndexError, TypeError)
+_FAULTS = (DelayedImportError, JpegError, *TIFF_FAULTS)
 
 ReadArea = Callable[[Box], NDArray[np.uint8]]
 
@@ -124,7 +125,7 @@ class PlainTiff:
         try:
             self._file = tifffile.TiffFile(path)
             pages = [page for page in self._file.pages if _is_plain(page)]
-        except (tifffile.TiffFileError, *_FAULTS):
+        except TIFF_FAULTS:
             self.close()
             return
         for i, level in enumerate(levels):
