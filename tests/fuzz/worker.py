@@ -51,6 +51,8 @@ def main(memory_mb: int) -> None:
     logging.basicConfig(level=logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         case = json.loads(line)
         out = Path(case["out"])

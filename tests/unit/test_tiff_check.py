@@ -5,14 +5,12 @@ import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import tifffile
 
 from tests.fuzz.tiff_layout import parse
 from tests.slides import halves, smooth, write_svs, write_tiff
 from wsipipe.errors import UnreadableSlideError
-from wsipipe.image.tiling import spread_blocks
 from wsipipe.io.readers import open_reader
 from wsipipe.io.tiff_check import check_tiff
 from wsipipe.io.tiff_tiles import _jpeg_size
@@ -81,11 +79,3 @@ def test_a_tile_whose_jpeg_states_another_size_goes_to_openslide(tmp_path: Path)
     reader = open_reader(path)
     assert reader.read(0, Box(128, 0, 64, 64)).shape == (64, 64, 3)  # the next tile is sound
     reader.close()
-
-
-def test_tissue_only_at_the_far_edges_still_gives_a_block() -> None:
-    mask = np.zeros((300, 300), bool)
-    mask[290:, 290:] = True
-    boxes = spread_blocks(mask, 1.0, 300, 300, 256, 8)
-    assert boxes
-    assert all(mask[b.y : b.bottom, b.x : b.right].any() for b in boxes)

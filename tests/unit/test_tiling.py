@@ -61,3 +61,14 @@ def test_small_tissue_and_small_grids_still_give_blocks():
 @pytest.mark.parametrize("count", [1, 5, 24])
 def test_block_count_is_a_limit(count):
     assert len(spread_blocks(np.ones((40, 60), bool), 10.0, 600, 400, 100, count)) == count
+
+
+@pytest.mark.parametrize(("width", "height", "count"), [(300, 300, 1), (700, 300, 3), (1000, 100, 4), (90, 80, 1)])
+def test_tissue_only_at_the_far_edges_still_gives_blocks_of_one_size(width, height, count):
+    mask = np.zeros((height, width), bool)
+    mask[-min(10, height) :, -min(10, width) :] = True
+    boxes = spread_blocks(mask, 1.0, width, height, 256, 8)
+    assert boxes
+    assert {(box.width, box.height) for box in boxes} == {(min(256, width), min(256, height))}
+    assert all(mask[box.y : box.bottom, box.x : box.right].any() for box in boxes)
+    assert len(boxes) <= count

@@ -63,13 +63,20 @@ def spread_blocks(
     full = [b for b in boxes if b.width == block_px and b.height == block_px] or boxes[:1]
     share = np.array([_covered(mask, box, mask_px) for box in full])
     if not share.any():  # all of it lies at the right and lower edges
-        full, share = boxes, np.array([_covered(mask, box, mask_px) for box in boxes])
+        full = list(dict.fromkeys(_moved_inside(box, width_px, height_px, block_px) for box in boxes))
+        share = np.array([_covered(mask, box, mask_px) for box in full])
     chosen = np.flatnonzero(share >= 0.5)
     if len(chosen) < count:
         chosen = np.sort(np.argsort(-share, kind="stable")[: min(count, int((share > 0).sum()))])
     if len(chosen) > count:
         chosen = chosen[(np.arange(count) * len(chosen)) // count]
     return [full[i] for i in chosen]
+
+
+def _moved_inside(box: Box, width_px: int, height_px: int, block_px: int) -> Box:
+    """A whole block that begins at `box`, or as far before it as the grid's edges ask for."""
+    width, height = min(block_px, width_px), min(block_px, height_px)
+    return Box(min(box.x, width_px - width), min(box.y, height_px - height), width, height)
 
 
 def _covered(mask: NDArray[np.bool_], box: Box, mask_px: float) -> float:
