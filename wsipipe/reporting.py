@@ -12,6 +12,7 @@ from wsipipe.export.geojson import closed_rings
 from wsipipe.export.report.charts import QUANTILES, Measurement
 from wsipipe.export.report.maps import CellMaps, Frame, rim
 from wsipipe.export.report.page import Area, ClassReport, Detail, SlideReport
+from wsipipe.export.report.sections import STRIP_PATCHES
 from wsipipe.export.rows import LabelledCells
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.draw import sample
@@ -35,7 +36,6 @@ _TISSUE_RGB = (40, 40, 40)
 _UNFIT = {"blurred": ("out of focus", (0, 90, 220)), "pen": ("pen", (210, 0, 60)), "folded": ("folds", (225, 120, 0))}
 _THUMBNAIL_PX = 1400
 _DETAIL_ZOOM = 2
-_EXAMPLES = 16
 
 
 def slide_report(
@@ -89,7 +89,7 @@ def slide_report(
                 maps.marks(i),
                 maps.density(i, tissue, info.mpp),
                 _surest(store, labels, i),
-                sample(model, i, _EXAMPLES, 0) if model and labels else _no_patches(store),
+                sample(model, i, STRIP_PATCHES, 0) if model and labels else _no_patches(store),
             )
             for i, cell_class in enumerate(shown)
         ],
@@ -173,7 +173,7 @@ def _surest(store: CellStore, labels: Labels | None, index: int) -> NDArray[np.u
     if labels is None:
         return _no_patches(store)
     rows = np.flatnonzero(labels.classes == index)
-    best = rows[np.argsort(-labels.confidence[rows], kind="stable")[:_EXAMPLES]]
+    best = rows[np.argsort(-labels.confidence[rows], kind="stable")[:STRIP_PATCHES]]
     if not len(best):
         return _no_patches(store)
     in_order, back = np.unique(best, return_inverse=True)

@@ -43,9 +43,10 @@ def table_head(names: Iterable[str]) -> str:
     return "<thead><tr>" + "".join(f'<th scope="col">{text(name)}</th>' for name in names) + "</tr></thead>"
 
 
-def image(uri: str, alt: str, width: int, height: int, kind: str = "") -> str:
-    """A picture; an empty `alt` says that it only repeats what is said elsewhere."""
-    return f'<img{_class(kind)} src="{uri}" alt="{text(alt)}" width="{width}" height="{height}">'
+def image(uri: str, alt: str, width: int, height: int, kind: str = "", share: float = 0.0) -> str:
+    """A picture, as wide as `share` of the space it is in, or at most all of it when that is 0."""
+    wide = f' style="width:{100 * share:.2f}%"' if share else ""
+    return f'<img{_class(kind)} src="{uri}" alt="{text(alt)}" width="{width}" height="{height}"{wide}>'
 
 
 def _class(kind: str) -> str:

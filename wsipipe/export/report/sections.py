@@ -20,6 +20,10 @@ _DASHES = ("", "6 2", "2 2", "8 2 2 2", "4 4", "1 2")
 """Line styles of the outlines of class 0, 1, ...: not colour alone."""
 
 
+STRIP_PATCHES = 16
+"""Patches that fill a strip."""
+
+
 def found(report: SlideReport) -> str:
     """The three numbers everybody asks for."""
     density = f"{report.n_cells / report.tissue_mm2:,.0f}" if report.tissue_mm2 > 0 else "-"
@@ -139,7 +143,7 @@ def _card(index: str, one: ClassReport) -> str:
 def _strip(patches: NDArray[np.uint8], title: str, alt: str) -> str:
     strip = montage(patches)
     height, width = strip.shape[:2]
-    picture = image(jpeg_uri(strip), alt, 2 * width, 2 * height)
+    picture = image(jpeg_uri(strip), alt, 2 * width, 2 * height, share=min(1.0, len(patches) / STRIP_PATCHES))
     return f'<figure class="strip"><figcaption>{title}</figcaption>{picture}</figure>'
 
 

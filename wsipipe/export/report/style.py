@@ -46,6 +46,7 @@ th, td { padding: 0.35rem 1rem 0.35rem 0; text-align: left; vertical-align: top;
 thead th { color: var(--soft); font-size: 0.875rem; }
 tbody tr, table > tr { border-top: 1px solid var(--line); }
 .shares { width: 100%; }
+.shares th { white-space: nowrap; }
 .shares td { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
 .shares thead th:not(:first-child) { text-align: right; }
 .shares .track { width: 55%; padding-right: 0; }
