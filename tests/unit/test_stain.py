@@ -92,6 +92,20 @@ def test_an_impossible_fit_says_why_and_uses_the_reference(blocks: np.ndarray, r
     assert all_finite(profile)
 
 
+def test_a_pale_slide_that_cannot_be_fitted_is_darkened_as_a_whole() -> None:
+    amounts = np.random.default_rng(0).uniform(0.4, 1, (2, 64, 64))
+    profiles = [
+        stain.fit_stain(stained(SCANNER, part * amounts, np.zeros((2, 64, 64))), WHITE, StainConfig())
+        for part in (0.5, 1.0)
+    ]
+    assert all("reference stain vectors" in profile.fallback for profile in profiles)
+    (pale, pale_second), (dark, dark_second) = (profile.max_od for profile in profiles)
+    assert pale == pytest.approx(0.5 * dark, rel=0.05)
+    ratio = stain.REFERENCE.max_od[0] / stain.REFERENCE.max_od[1]
+    assert pale / pale_second == pytest.approx(ratio)
+    assert dark / dark_second == pytest.approx(ratio)
+
+
 def test_given_vectors_are_kept_at_length_one_and_only_maxima_are_fitted() -> None:
     twice = StainConfig(method="given", stain_1=(1.300, 1.408, 0.572), stain_2=(0.536, 1.140, 1.552))
     profile = stain.fit_stain(tissue(H_DAB), WHITE, twice)

@@ -188,11 +188,11 @@ def _fit_stains(od: Floats, config: StainConfig) -> _Stains:
     haematoxylin, eosin = sorted(fitted, key=lambda v: v[1] - v[0])
     fault = _implausible(haematoxylin, eosin)
     if fault:
-        return _reference(fault)
+        return _reference(fault, od)
     vectors = (_triple(haematoxylin), _triple(eosin))
     max_od = _max_od(od, vectors)
     if min(max_od) < MIN_MAX_OD:
-        return _reference("one of the two stains is absent")
+        return _reference("one of the two stains is absent", od)
     return _Stains(vectors, max_od, "")
 
 
@@ -204,11 +204,8 @@ def _given_stains(od: Floats, config: StainConfig) -> _Stains:
     found = _max_od(od, vectors)
     names = ("first", "second")
     absent = [name for name, value in zip(names, found, strict=True) if value < MIN_MAX_OD]
-    first, second = (
-        value if value >= MIN_MAX_OD else usual for value, usual in zip(found, REFERENCE.max_od, strict=True)
-    )
     fallback = f"reference maximum: the {' and the '.join(absent)} stain is absent" if absent else ""
-    return _Stains(vectors, (first, second), fallback)
+    return _Stains(vectors, _or_usual(found), fallback)
 
 
 def _implausible(haematoxylin: Floats, eosin: Floats) -> str:
@@ -224,8 +221,22 @@ def _implausible(haematoxylin: Floats, eosin: Floats) -> str:
     return ""
 
 
-def _reference(reason: str) -> _Stains:
-    return _Stains(REFERENCE.vectors, REFERENCE.max_od, f"reference stain vectors: {reason}")
+def _reference(reason: str, od: Floats | None = None) -> _Stains:
+    """The reference's vectors; both maxima by one factor, so that a pale slide is darkened and no noise is raised."""
+    factor = 1.0
+    if od is not None:
+        found = _max_od(od, REFERENCE.vectors)
+        factor = max(value / usual for value, usual in zip(found, REFERENCE.max_od, strict=True))
+    first, second = (usual * max(factor, MIN_MAX_OD) for usual in REFERENCE.max_od)
+    return _Stains(REFERENCE.vectors, (first, second), f"reference stain vectors: {reason}")
+
+
+def _or_usual(found: tuple[float, float]) -> tuple[float, float]:
+    """The maxima, with the reference's for a stain that is absent."""
+    first, second = (
+        value if value >= MIN_MAX_OD else usual for value, usual in zip(found, REFERENCE.max_od, strict=True)
+    )
+    return first, second
 
 
 def _max_od(od: Floats, vectors: Vectors) -> tuple[float, float]:
