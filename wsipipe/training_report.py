@@ -1,7 +1,7 @@
 """The page of a model's training, from what the model file says."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,19 +50,11 @@ def training_report(model: Model, title: str, classes: Sequence[CellClass]) -> T
     """What the page shows of a model: losses that were used, classes as the generator draws them, facts, settings."""
     points = model.facts.get("curve", [])
     names = [name for name in (points[0] if points else {}) if name != "step"]
-    curves = [
-        Curve(
-            *LOSSES.get(name, (name, "")),
-            np.array([point["step"] for point in points], np.float64),
-            np.array([point[name] for point in points], np.float64),
-        )
-        for name in names
-        if any(point[name] for point in points)  # the terms that a recipe leaves out are 0 throughout
-    ]
+    used = [name for name in names if any(point[name] for point in points)]  # terms that are left out are 0 throughout
     shares = model.facts.get("shares", [0.0] * model.config.classes)
     return TrainingReport(
         title=title,
-        curves=curves,
+        curves=[_curve(name, points) for name in used],
         classes=[_drawn(model, i, classes[i], shares[i]) for i in range(model.config.classes)],
         warnings=[str(line) for line in model.facts.get("warnings", [])],
         facts=[
@@ -73,6 +65,12 @@ def training_report(model: Model, title: str, classes: Sequence[CellClass]) -> T
         ],
         settings=[(name, str(value)) for name, value in dataclasses.asdict(model.config).items()],
     )
+
+
+def _curve(name: str, points: Sequence[Mapping[str, float]]) -> Curve:
+    title, note = LOSSES.get(name, (name, ""))
+    steps, values = (np.array([point[key] for point in points], np.float64) for key in ("step", name))
+    return Curve(title, note, steps, values)
 
 
 def _drawn(model: Model, index: int, cell_class: CellClass, share: float) -> DrawnClass:

@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 
 from wsipipe.config import load_recipe
+from wsipipe.drawing import draw_cells
 from wsipipe.gan import label as labelling
 from wsipipe.gan import nets
 from wsipipe.gan.augment import to_unit
@@ -33,7 +34,7 @@ from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
 
 ROUNDS = 3
-WIDE, STEPS = 64, {"wide": 25, "narrow": 400}
+WIDE, WIDE_STEPS = 64, 25
 """From this width on a network learns slowly here: a few steps, with small batches."""
 
 
@@ -50,7 +51,7 @@ def main() -> None:
         stores = segmented(data / "consep", Path(folder))
         patches = np.concatenate([np.asarray(store.patches[:]) for store in stores])
         print(f"{len(patches)} cells of {len(stores)} images, {arguments.threads} threads, torch {torch.__version__}")
-        models = [load(arguments.model)] if arguments.model else [trained(patches, c) for c in arguments.channels]
+        models = [load(arguments.model)] if arguments.model else [trained(stores, c) for c in arguments.channels]
         for model in models:
             compare(model, patches, stores, arguments.threads, arguments.timed)
 
@@ -69,13 +70,14 @@ def segmented(data: Path, out: Path) -> list[CellStore]:
     return [CellStore(folder.store) for folder in OutputFolder(out).finished()]
 
 
-def trained(patches: np.ndarray, channels: int) -> Model:
+def trained(stores: list[CellStore], channels: int) -> Model:
     """A network of some width after a few steps."""
-    config = dataclasses.replace(load_recipe("default").gan, channels=channels, steps=STEPS["narrow"])
+    config = dataclasses.replace(load_recipe("default").gan, channels=channels, start="random")
     if channels >= WIDE:
-        config = dataclasses.replace(config, steps=STEPS["wide"], batch=8, real_batch=32, critic_steps=1)
+        config = dataclasses.replace(config, steps=WIDE_STEPS, batch=8, real_batch=32, critic_steps=1)
     begun = time.perf_counter()
-    model = train(patches, config, seed=0, device="cpu", patch_mpp=0.5)
+    drawn = draw_cells(stores, config, 0, Path(tempfile.gettempdir()))
+    model = train(drawn.patches, config, seed=0, device="cpu", patch_mpp=drawn.patch_mpp, measured=drawn.measured)
     print(f"{channels} channels: {config.steps} steps in {time.perf_counter() - begun:.0f} s")
     return model
 
