@@ -39,8 +39,9 @@ def facts(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def table_head(names: Iterable[str]) -> str:
-    """The head of a table."""
-    return "<thead><tr>" + "".join(f'<th scope="col">{text(name)}</th>' for name in names) + "</tr></thead>"
+    """The head of a table; a column without a name has no heading."""
+    cells = (f'<th scope="col">{text(name)}</th>' if name else "<td></td>" for name in names)
+    return f"<thead><tr>{''.join(cells)}</tr></thead>"
 
 
 def image(uri: str, alt: str, width: int, height: int, kind: str = "", share: float = 0.0) -> str:
