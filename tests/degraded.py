@@ -51,7 +51,7 @@ def penned(rgb: Rgb, mpp: float, ink: tuple[int, int, int], seed: int = 0, thinn
     """
     height, width = rgb.shape[:2]
     rng = np.random.default_rng(seed)
-    x = np.linspace(0.08, 0.92, 60) * width
+    x = np.linspace(0.14, 0.86, 60) * width
     y = height * (rng.uniform(0.35, 0.65) + 0.15 * np.sin(x / width * rng.uniform(3, 8) + rng.uniform(0, 6)))
     stroke = np.zeros((height, width), np.uint8)
     points = np.stack([x, y], axis=1).round().astype(np.int32)

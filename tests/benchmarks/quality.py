@@ -37,7 +37,7 @@ SETS = (
     ("bm_graz", 0.25),
     ("crchisto", 0.55),
 )
-SIDE_UM, MARGIN_UM = 768.0, 128.0
+SIDE_UM, MARGIN_UM = 768.0, 256.0
 GLASS = (243, 242, 244)
 
 Degrade = Callable[[Rgb, float], tuple[Rgb, Mask]]
