@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsipipe.cohort.outliers import LEAST_SLIDES, outliers
+from wsipipe.cohort.outliers import LEAST_SLIDES, angles, outliers
 
 
 def test_a_slide_far_from_the_median_is_named_with_its_value() -> None:
@@ -10,6 +10,17 @@ def test_a_slide_far_from_the_median_is_named_with_its_value() -> None:
     found = outliers({"share of c2": shares})
     assert found[:8] == [()] * 8
     assert found[8] == ("share of c2 0.62, median 0.1",)
+
+
+def test_rare_classes_are_compared_as_angles() -> None:
+    shares = np.array([0.0, 0.001, 0.002, 0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.06, 0.5])
+    name = "c2 in %"
+    plain = outliers({name: 100 * shares})
+    angular = outliers({name: 100 * shares}, {name: angles(shares)})
+    assert plain[9]
+    assert angular[:10] == [()] * 10
+    assert angular[10] == ("c2 in % 50, median 1",)
+    assert outliers({"x": np.array([5000.0] * 9 + [18_060.0])})[-1] == ("x 18,060, median 5,000",)
 
 
 def test_one_odd_slide_among_equal_ones_is_found() -> None:

@@ -103,7 +103,10 @@ def _model(path: Path, model_hash: str) -> Model:  # noqa: ARG001 - the hash tel
 
 
 def _thumbnail(store: CellStore) -> str:
+    """The whole slide; of a small image, whose overview has few pixels, the field of view with the most cells."""
     overview: NDArray[np.uint8] = np.asarray(store.array("overview")[:])
+    if max(overview.shape[:2]) < THUMBNAIL_PX and len(store.array("details")):
+        overview = np.asarray(store.array("details")[0])
     shrink = max(overview.shape[:2]) / THUMBNAIL_PX
     size = (max(1, round(overview.shape[1] / shrink)), max(1, round(overview.shape[0] / shrink)))
     return jpeg_uri(np.asarray(cv2.resize(overview, size, interpolation=cv2.INTER_AREA), np.uint8))

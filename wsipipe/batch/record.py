@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
 from wsipipe.batch.check import CohortSlide, Failures
 from wsipipe.batch.label import Labelled
-from wsipipe.cohort.outliers import outliers
+from wsipipe.cohort.outliers import angles, outliers
 from wsipipe.config import Settings
 from wsipipe.csvtext import csv_field
 from wsipipe.export.classes import CellClass
@@ -40,7 +39,7 @@ def write_page(
 ) -> None:
     """report.html of the cohort."""
     said = {slide.slide_id: slide for slide in slides}
-    unusual = outliers(_columns(labelled, classes))
+    unusual = _unusual(labelled, classes)
     rows = []
     for one, odd in zip(labelled, unusual, strict=True):
         row, slide = one.row, said.get(one.row.slide_id)
@@ -73,10 +72,13 @@ def made_by(settings: Settings, model: Model | None) -> list[tuple[str, str]]:
     ]
 
 
-def _columns(labelled: Sequence[Labelled], classes: Sequence[CellClass]) -> dict[str, NDArray[np.float64]]:
-    """What slides are compared by: density and shares; NaN where a slide has none."""
+def _unusual(labelled: Sequence[Labelled], classes: Sequence[CellClass]) -> list[tuple[str, ...]]:
+    """In what each slide is unlike the others: density, and shares of the classes."""
     rows = [one.row for one in labelled]
     columns = {"nuclei per mm²": np.array([r.n_cells / r.tissue_mm2 if r.tissue_mm2 > 0 else np.nan for r in rows])}
+    compared = {"nuclei per mm²": np.sqrt(columns["nuclei per mm²"])}
     for i, cell_class in enumerate(classes):
-        columns[f"share of {cell_class.name}"] = np.array([r.p[i] if r.p else np.nan for r in rows])
-    return columns
+        shares = np.array([r.p[i] if r.p else np.nan for r in rows])
+        columns[f"{cell_class.name} in %"] = 100 * shares
+        compared[f"{cell_class.name} in %"] = angles(shares)
+    return outliers(columns, compared)

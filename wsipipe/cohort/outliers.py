@@ -15,7 +15,9 @@ _MAD_TO_SD = 1.4826
 _MEAN_AD_TO_SD = 1.2533
 
 
-def outliers(columns: Mapping[str, NDArray[np.float64]]) -> list[tuple[str, ...]]:
+def outliers(
+    columns: Mapping[str, NDArray[np.float64]], compared: Mapping[str, NDArray[np.float64]] | None = None
+) -> list[tuple[str, ...]]:
     """What is unusual about each slide, measured against all of them.
 
     The modified z-score of Iglewicz and Hoaglin, How to Detect and Handle Outliers (ASQC, 1993): distance from the
@@ -25,23 +27,38 @@ def outliers(columns: Mapping[str, NDArray[np.float64]]) -> list[tuple[str, ...]
     ----------
     columns : mapping of str to float64, (n,)
         A measurement of each slide; NaN where it has none.
+    compared : mapping of str to float64, (n,), optional
+        In place of some of them, values that rise with them and spread evenly, such as `angles` of shares.
 
     Returns
     -------
     list of tuple of str
-        For each slide a sentence per unusual measurement: "share of c2 0.412, median 0.083".
+        For each slide a sentence per unusual measurement: "c2 in % 41.2, median 8.3".
     """
     n = len(next(iter(columns.values()), ()))
     found: list[tuple[str, ...]] = [()] * n
     for name, values in columns.items():
-        known = values[np.isfinite(values)]
-        if len(known) < LEAST_SLIDES:
-            continue
-        median = float(np.median(known))
-        distance = np.abs(known - median)
-        spread = _MAD_TO_SD * float(np.median(distance)) or _MEAN_AD_TO_SD * float(distance.mean())
-        if spread == 0:
-            continue
-        for i in np.flatnonzero(np.abs(values - median) > LIMIT * spread):  # NaN is never beyond
-            found[i] = (*found[i], f"{name} {values[i]:.4g}, median {median:.4g}")
+        for i in np.flatnonzero(_beyond((compared or {}).get(name, values))):
+            sentence = f"{name} {_text(values[i])}, median {_text(float(np.nanmedian(values)))}"
+            found[i] = (*found[i], sentence)
     return found
+
+
+def angles(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Arc sine of the square root: shares near 0 and 1 then spread as those in the middle (Fisher's transform)."""
+    return np.asarray(np.arcsin(np.sqrt(shares)))
+
+
+def _beyond(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a value is an outlier; never where it is NaN, nor among too few."""
+    known = values[np.isfinite(values)]
+    if len(known) < LEAST_SLIDES:
+        return np.zeros(len(values), bool)
+    median = float(np.median(known))
+    distance = np.abs(known - median)
+    spread = _MAD_TO_SD * float(np.median(distance)) or _MEAN_AD_TO_SD * float(distance.mean())
+    return np.asarray((np.abs(values - median) > LIMIT * spread) & (spread > 0))
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -22,6 +22,7 @@ _PROPERTIES = (
     "openslide.level[0].tile-width",
     "openslide.level[0].tile-height",
     "openslide.icc-size",
+    "openslide.quickhash-1",  # of the pixels: tells whether files are parts of one slide
 )
 """The only properties that leave this module; others hold dates, names and numbers of people and cases."""
 

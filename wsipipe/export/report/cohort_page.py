@@ -14,7 +14,7 @@ _COHORT_CSS = """
 .cohort td, .cohort th { font-variant-numeric: tabular-nums; }
 .cohort img { width: auto; max-width: 7rem; border-radius: 4px; background: #fff; }
 .cohort .number { text-align: right; white-space: nowrap; }
-.cohort .name { overflow-wrap: anywhere; }
+.cohort .name { overflow-wrap: anywhere; min-width: 8rem; }
 .cohort ul { margin: 0; padding-left: 1.1rem; }
 .cohort .failed th { color: var(--warn-line); }
 .stack { display: flex; width: 11rem; height: 1.1rem; border-radius: 3px; overflow: hidden; background: var(--track); }
