@@ -133,7 +133,7 @@ def _anndata(slide: Exported) -> list[Path]:
     embedding = None
     if model is not None and options.embedding:
         device, threads = pick_device(options.device), options.workers or cpu_count()
-        embedding = model.config.channels, embed(model, slide.store.patches, device=device, threads=threads)
+        embedding = embed(model, slide.store.patches, device=device, threads=threads)
     chunks = labelled_chunks(slide.store, slide.labels)
     cells_h5ad(path, chunks, len(slide.store), slide_info(slide.store), slide.classes, embedding)
     return [path]

@@ -72,7 +72,7 @@ def test_parquet_without_labels_or_cells(tmp_path: Path) -> None:
 
 def test_anndata_opens_what_was_streamed(tmp_path: Path) -> None:
     features = RNG.random((900, 7), np.float32)
-    cells_h5ad(tmp_path / "a.h5ad", chunks(), 900, INFO, NAMED, (7, np.split(features, [5, 5, 300])))
+    cells_h5ad(tmp_path / "a.h5ad", chunks(), 900, INFO, NAMED, np.split(features, [5, 300]))
     data = anndata.read_h5ad(tmp_path / "a.h5ad")
     assert list(data.var_names) == list(MORPHOLOGY)
     np.testing.assert_array_equal(data.X, np.column_stack([getattr(CELLS, name) for name in MORPHOLOGY]))
@@ -103,7 +103,7 @@ def test_anndata_with_another_number_of_rows_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="900 cells came, not 901"):
         cells_h5ad(tmp_path / "a.h5ad", chunks(), 901, INFO)
     with pytest.raises(ValueError, match="5 cells have an embedding"):
-        cells_h5ad(tmp_path / "a.h5ad", chunks(), 900, INFO, NAMED, (2, [np.zeros((5, 2), np.float32)]))
+        cells_h5ad(tmp_path / "a.h5ad", chunks(), 900, INFO, NAMED, [np.zeros((5, 2), np.float32)])
     assert not list(tmp_path.iterdir())
 
 

@@ -34,7 +34,7 @@ def cells_h5ad(
     n_cells: int,
     info: SlideInfo,
     classes: Sequence[CellClass] = (),
-    embedding: tuple[int, Iterable[NDArray[np.float32]]] | None = None,
+    embedding: Iterable[NDArray[np.float32]] | None = None,
 ) -> int:
     """Write `obs` (one row per cell), `X` (morphology) and `obsm` (`spatial`, and `embedding` where there is one).
 
@@ -54,8 +54,8 @@ def cells_h5ad(
         The slide.
     classes : sequence of CellClass
         Name and colour of each class index; empty without labels.
-    embedding : (int, iterable of float32 (m, width)), optional
-        Width of the embedding, and that of all cells in parts of any length.
+    embedding : iterable of float32 (m, width), optional
+        That of all cells, in parts of any length.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def cells_h5ad(
             msg = f"{order.n_cells} cells came, not {n_cells}"
             raise ValueError(msg)
         if embedding is not None:
-            _put_embedding(file["obsm"], n_cells, *embedding)
+            _put_embedding(file["obsm"], n_cells, embedding)
     return n_cells
 
 
@@ -120,10 +120,11 @@ def _put_rows(columns: dict[str, h5py.Dataset], chunk: LabelledCells, first: int
         columns["confidence"][rows] = chunk.confidence
 
 
-def _put_embedding(obsm: h5py.Group, n_cells: int, width: int, parts: Iterable[NDArray[np.float32]]) -> None:
-    dataset = _dataset(obsm, "embedding", (n_cells, width), "f4")
+def _put_embedding(obsm: h5py.Group, n_cells: int, parts: Iterable[NDArray[np.float32]]) -> None:
     row = 0
     for part in parts:
+        if not row:
+            dataset = _dataset(obsm, "embedding", (n_cells, part.shape[1]), "f4")
         dataset[row : row + len(part)] = part
         row += len(part)
     if row != n_cells:
