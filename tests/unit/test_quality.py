@@ -52,11 +52,21 @@ def segmented(tmp_path: Path, name: str, *, tile_px: int = 1024, **quality: floa
 def test_counts_are_blocks_area_and_share_of_the_tissue() -> None:
     tissue = np.zeros((48, 64), bool)
     tissue[:40] = True
-    counts = masks(blurred=slice(0, 4), pen=slice(40, 42)).counts(tissue, OVERVIEW, GRID)
+    tissue[20:22] = False
+    counts = masks(blurred=slice(0, 4), pen=slice(20, 22)).counts(tissue, OVERVIEW, GRID)
     area = 64 * 4 * 8.0**2 / 1e6
-    assert counts["blurred"] == {"blocks": 16, "mm2": round(area, 4), "share": round(4 / 42, 6)}
-    assert counts["pen"] == {"blocks": 16, "mm2": round(area / 2, 4), "share": round(2 / 42, 6)}
+    assert counts["blurred"] == {"blocks": 16, "mm2": round(area, 4), "share": round(4 / 40, 6)}
+    assert counts["pen"] == {"blocks": 16, "mm2": round(area / 2, 4), "share": round(2 / 40, 6)}
     assert counts["folded"] == {"blocks": 0, "mm2": 0.0, "share": 0.0}
+
+
+def test_ink_beside_the_tissue_hides_none() -> None:
+    tissue = np.zeros((48, 64), bool)
+    tissue[:8] = True
+    counts = masks(pen=slice(40, 48)).counts(tissue, OVERVIEW, GRID)
+    assert counts["pen"]["blocks"] == 32
+    assert counts["pen"]["share"] == 0.0
+    assert unfit_flags(counts, CONFIG) == ()
 
 
 def test_sentences_and_flags() -> None:

@@ -4,15 +4,20 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import QualityConfig
 from wsipipe.image.focus import LAGS, block_px, blocks_of, find_blurred
 from wsipipe.records import Box, Grid
+from wsipipe.units import um_to_px
 
 KINDS = ("blurred", "pen", "folded")
 """What can be wrong with a place; also the flags of a slide with much of it."""
+
+_REACH_UM = 250.0
+"""Half the width of the widest stroke of a pen."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class Unfit:
     folded: NDArray[np.bool_]
 
     def counts(self, tissue: NDArray[np.bool_], overview: Grid, grid: Grid) -> dict[str, dict[str, float]]:
-        """For each kind: blocks that hold any of it, its area, and its share of tissue and ink together.
+        """For each kind: blocks that hold any of it, its area, and its share of the tissue.
+
+        Ink hides what is under it: tissue, where there is tissue on both sides.
 
         Parameters
         ----------
@@ -39,14 +46,16 @@ class Unfit:
         overview, grid : Grid
             Of the masks, and the working grid that blocks are cut from.
         """
-        area = int((tissue | self.blurred | self.pen | self.folded).sum())
+        whole = tissue | self.blurred | self.folded
+        whole |= self.pen & _closed(whole, overview.mpp)
+        area = max(1, int(whole.sum()))
         found: dict[str, dict[str, float]] = {}
         for kind in KINDS:
             mask = getattr(self, kind)
             found[kind] = {
                 "blocks": int(blocks_with(mask, overview, grid).sum()),
                 "mm2": round(float(mask.sum()) * (overview.mpp / 1000) ** 2, 4),
-                "share": round(float(mask.sum()) / max(1, area), 6),
+                "share": round(float((mask & whole).sum()) / area, 6),
             }
         return found
 
@@ -108,6 +117,14 @@ def blocks_with(mask: NDArray[np.bool_], overview: Grid, grid: Grid) -> NDArray[
     found = np.zeros((blocks.height, blocks.width), bool)
     found[row[y], column[x]] = True
     return found
+
+
+def _closed(tissue: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
+    """Tissue with what lies in gaps of up to twice _REACH_UM."""
+    radius = max(1, round(um_to_px(_REACH_UM, mpp)))
+    square = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    closed = cv2.morphologyEx(np.pad(tissue, radius).astype(np.uint8), cv2.MORPH_CLOSE, square)
+    return np.asarray(closed[radius:-radius, radius:-radius] > 0)
 
 
 def _block_of_pixels(overview: Grid, grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
