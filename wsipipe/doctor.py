@@ -1,18 +1,20 @@
 """Checks: does everything work on this machine, and is a finished output whole."""
 
+import csv
 import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from wsipipe.config import Settings, load_recipe, packed_recipes
-from wsipipe.errors import StoreError, WsipipeError
-from wsipipe.gan.checkpoint import load
+from wsipipe.errors import ModelError, StoreError, WsipipeError
+from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import describe_device
 from wsipipe.image.synthetic import make_slide
 from wsipipe.io.output import OutputFolder, SlideFolder
@@ -21,6 +23,7 @@ from wsipipe.io.store import CellStore
 from wsipipe.parallel import Pool, cpu_count
 from wsipipe.progress import Quiet
 from wsipipe.segmenting import segment_slide, versions
+from wsipipe.tables import class_names, slide_row, table_faults
 
 _LEAST_FREE_GB = 2.0
 
@@ -46,49 +49,70 @@ def check_installation() -> Iterator[Check]:
 
 
 def check_output(path: Path) -> Iterator[Check]:
-    """Every slide of an output: store, labels and tables there, and of one length."""
+    """Every slide of an output: every byte of its store, its labels and its tables are as they were written."""
     out = OutputFolder(path)
     folders = out.slides()
     if not folders:
         yield Check("output", "FAIL", f"{path.name} holds no slide: run `wsipipe run` into it first")
         return
+    model: Model | None = None
     if out.model.is_file():
-        model = _tried("model", lambda: load(out.model).hash)
-        yield model
-        model_hash = model.text if model.verdict == "PASS" else ""
+        try:
+            model = load(out.model)
+            yield Check("model", "PASS", model.hash)
+        except ModelError as error:
+            yield Check("model", "FAIL", str(error))
     else:
-        model_hash = ""
         yield Check("model", "WARN", "no labels yet: run `wsipipe run` or `wsipipe label`")
     for folder in folders:
-        yield _tried(folder.slide_id, lambda folder=folder: _whole(folder, model_hash))  # type: ignore[misc]
-    rows = out.proportions.read_text("utf-8").count("\n") - 1 if out.proportions.is_file() else 0
-    verdict = "PASS" if rows == len(out.finished()) else "FAIL"
-    yield Check("proportions.csv", verdict, f"{rows} rows for {len(out.finished())} finished slides")
+        yield _tried(folder.slide_id, partial(_whole, folder, model.hash if model else ""))
+    if model is not None:
+        yield _tried("classes.toml", lambda: ", ".join(c.name for c in class_names(out, model)))
+    yield _proportions(out, model)
 
 
 def _whole(folder: SlideFolder, model_hash: str) -> str:
-    """Read every byte of a slide's store, which checks its checksums, and count its tables' rows."""
+    """Read every byte of a slide's store, which checks its checksums, and compare its tables with their digests."""
     if not folder.store.is_dir():
         raise StoreError(f"not finished ({folder.facts().get('state', 'unknown')})", "run the same command again")
     store = CellStore(folder.store)
     n_cells = sum(len(cells) for _, cells in store.chunks())
     if model_hash and len(store.labels(model_hash).classes) != n_cells:
         raise StoreError("has other labels than cells", "run `wsipipe label` again")
-    for table, extra in zip(folder.tables[:1], (1,), strict=True):
-        lines = _count_lines(table)
-        if model_hash and lines != n_cells + extra:
-            raise StoreError(f"{table.name} has {lines} lines for {n_cells} cells", "run `wsipipe proportions`")
-    missing = [table.name for table in folder.tables if model_hash and not table.is_file()]
-    if missing:
-        raise StoreError(f"{', '.join(missing)} missing", "run `wsipipe proportions`")
+    for name in store.images():
+        store.array(name)[...]
+    if folder.facts().get("fingerprint") != store.attributes["identity"]["fingerprint"]:
+        raise StoreError("run.json is damaged or of another slide", "run the slide again with --overwrite")
+    faults = table_faults(folder) if model_hash else []
+    if model_hash and not folder.tables[2].is_file():
+        faults.append(f"{folder.tables[2].name} missing")
+    if faults:
+        raise StoreError(", ".join(faults), "run `wsipipe proportions`, which writes the tables again")
     return f"{n_cells} cells, checksums good"
 
 
-def _count_lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+def _proportions(out: OutputFolder, model: Model | None) -> Check:
+    """Compare the cohort's table with what the stores say."""
+    finished = out.finished()
+    try:
+        with out.proportions.open(encoding="utf-8", newline="") as file:
+            rows = {row["slide_id"]: row for row in csv.DictReader(file)}
+        wrong = [folder.slide_id for folder in finished if not _agrees(rows.get(folder.slide_id), folder, model)]
+    except (OSError, ValueError, KeyError, WsipipeError) as error:
+        return Check(out.proportions.name, "FAIL", f"cannot be compared ({' '.join(str(error).split())})")
+    if wrong or len(rows) != len(finished):
+        said = f"; wrong: {', '.join(wrong)}" if wrong else ""
+        text = f"{len(rows)} rows for {len(finished)} finished slides{said}: run `wsipipe proportions`"
+        return Check(out.proportions.name, "FAIL", text)
+    return Check(out.proportions.name, "PASS", f"{len(rows)} rows, as in the stores")
+
+
+def _agrees(written: dict[str, str] | None, folder: SlideFolder, model: Model | None) -> bool:
+    if written is None:
+        return False
+    row = slide_row(CellStore(folder.store), model)
+    counts = [int(value) for name, value in written.items() if name.startswith("n_") and name != "n_cells"]
+    return (int(written["n_cells"]), counts, written["model"]) == (row.n_cells, list(row.counts), row.model)
 
 
 def _free_space(folder: Path) -> Check:

@@ -74,6 +74,10 @@ class StoreError(WsipipeError):
     """A cell store is missing, unfinished, damaged, or of an unknown format version."""
 
 
+class DamagedStoreError(StoreError):
+    """A finished cell store has lost or changed a part; made anew, it is whole again."""
+
+
 class ModelError(WsipipeError):
     """A model file cannot be loaded, or does not fit the store."""
 

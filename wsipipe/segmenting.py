@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.config import Recipe, Settings, config_hash, differences
-from wsipipe.errors import OutputMismatchError, StoreError, UnreadableSlideError
+from wsipipe.errors import DamagedStoreError, OutputMismatchError, StoreError, UnreadableSlideError
 from wsipipe.given import deal_outlines, given_digest, outline_all, read_given
 from wsipipe.image.quality import KINDS, blurred_mask, found_sentences, pack
 from wsipipe.image.tiling import inside
@@ -45,7 +45,7 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Map
     begun = time.monotonic()
     with open_slide(path, slide_id=folder.slide_id, mpp=settings.mpp, mpp_source=settings.mpp_source) as slide:
         identity = identify(path, slide.info, settings)
-        if is_finished(folder, identity):
+        if _reusable(folder, identity, report):
             report.say(f"{folder.slide_id}: cells are there already")
             return CellStore(folder.store)
         given = read_given(settings, slide.info)
@@ -113,6 +113,16 @@ def is_finished(folder: SlideFolder, identity: dict[str, Any]) -> bool:
     there = CellStore(folder.store).attributes["identity"]
     same = ("fingerprint", "mpp", "segment_recipe", "regions", "nuclei", "format_version")
     return all(there.get(key) == identity[key] for key in same)
+
+
+def _reusable(folder: SlideFolder, identity: dict[str, Any], report: Reporter) -> bool:
+    """Whether the store there can be used; one that is damaged is cleared away, with a warning."""
+    try:
+        return is_finished(folder, identity)
+    except DamagedStoreError as error:
+        report.warn(f"{folder.slide_id}: {error.what}; the slide is done again")
+        folder.clear()
+        return False
 
 
 def check_recipe(folder: SlideFolder, settings: Settings) -> None:

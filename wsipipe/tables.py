@@ -25,11 +25,15 @@ from wsipipe.stored import labelled_chunks, slide_info, stored_recipe
 
 
 def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model: Model | None) -> None:
-    """cells.csv, cells.geojson and report.html of a slide; nothing to do when they show these labels already."""
+    """cells.csv, cells.geojson and report.html of a slide; nothing to do when they show these labels already.
+
+    run.json gets the size and SHA-256 of the first two, by which a change or loss is noticed.
+    """
     classes = class_names(out, model)
     shown = {"model": model.hash if model else "", "classes": _digest(classes)}
     csv_path, geojson_path, report_path = folder.tables
-    if folder.facts().get("tables") == shown and all(path.is_file() for path in folder.tables):
+    facts = folder.facts()
+    if facts.get("tables") == shown and report_path.is_file() and not table_faults(folder, sizes_only=True):
         return
     labels = store.labels(model.hash) if model else None
     cells_csv(csv_path, labelled_chunks(store, labels), [c.name for c in classes])
@@ -40,7 +44,25 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
     if model is not None and labels is not None:
         made_by["model"] = {"hash": model.hash, "origin": origin, "seed": model.facts.get("seed")}
         made_by["labels"] = {"computed": labels.computed}
-    folder.note(state="labelled" if model else "segmented", **made_by, tables=shown)
+    digests = {path.name: [path.stat().st_size, _file_digest(path)] for path in (csv_path, geojson_path)}
+    folder.note(state="labelled" if model else "segmented", **made_by, tables=shown, digests=digests)
+
+
+def table_faults(folder: SlideFolder, *, sizes_only: bool = False) -> list[str]:
+    """What is wrong with the tables of a slide, a few words each: missing, or other bytes than were written."""
+    noted = folder.facts().get("digests")
+    digests = noted if isinstance(noted, dict) else {}
+    faults = []
+    for path in folder.tables[:2]:
+        if not path.is_file():
+            faults.append(f"{path.name} missing")
+            continue
+        size, digest = digests.get(path.name, (None, None))  # older outputs noted none
+        if size is not None and size != path.stat().st_size:
+            faults.append(f"{path.name} has {path.stat().st_size} bytes instead of {size}")
+        elif digest is not None and not sizes_only and digest != _file_digest(path):
+            faults.append(f"{path.name} was changed")
+    return faults
 
 
 def write_report(
@@ -105,6 +127,11 @@ def slide_intervals(store: CellStore, labels: Labels, k: int) -> tuple[tuple[flo
     mpp = slide_info(store).mpp
     x, y = (np.asarray(store.array(name)[:]) * mpp for name in ("x_px", "y_px"))
     return proportion_intervals(x, y, labels.classes, k)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(classes: Sequence[CellClass]) -> str:

@@ -64,7 +64,7 @@ class Workers:
         assert process.stdout is not None
         process.stdin.write(json.dumps({"path": str(path), "mpp": mpp, "out": str(out)}).encode() + b"\n")
         process.stdin.flush()
-        if not self._answers(process, path):
+        if not self._answers(process):
             self._end()
             return "hang", f"no answer for {self._time_s:g} s of processor time"
         line = process.stdout.readline()

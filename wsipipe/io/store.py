@@ -7,6 +7,7 @@ costs almost nothing; the rest gets Zstandard on shuffled bits (docs/benchmarks.
 name and renamed when it is whole, so that whatever is called `cells.zarr` is finished.
 """
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from wsipipe.errors import StoreError
+from wsipipe.errors import DamagedStoreError, StoreError
+from wsipipe.io.seal import check_seal, sealed
+from wsipipe.io.stored_array import StoredArray, check_array, reading
 from wsipipe.records import Cells, Labels
 
 FORMAT_VERSION = 1
@@ -37,6 +40,7 @@ _WRITERS = 4
 """Most shards that are made at a time; each takes some 200 MB."""
 
 _OFFSETS = "contour_offset"
+_LABELS = "labels"
 
 
 class Rows(Protocol):
@@ -121,7 +125,8 @@ def write_store(
         pool.shutdown(cancel_futures=True)
     for name, image in images.items():
         group.create_array(name, data=image, compressors=_packed(image.itemsize))
-    group.attrs.update({**attributes, "format_version": FORMAT_VERSION, "n_cells": len(rows)})
+    facts = {**attributes, "format_version": FORMAT_VERSION, "n_cells": len(rows)}
+    group.attrs.update(sealed(partial, facts, without=_LABELS))
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
 
@@ -136,19 +141,22 @@ class CellStore:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._group = zarr.open_group(path, mode="r+")
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError("no finished cell store", "run `wsipipe segment` first", path.parent.name) from error
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        name = path.parent.name
+        if not path.is_dir():
+            raise StoreError("no finished cell store", "run `wsipipe segment` first", name)
+        with reading(name):
+            # never Zarr v2, whose filters may run code
+            self._group = zarr.open_group(path, mode="r+", zarr_format=3)
+            self.attributes: dict[str, Any] = dict(self._group.attrs)
         version = self.attributes.get("format_version")
         if version != FORMAT_VERSION:
             raise StoreError(
                 f"cell store of format version {version}; this wsipipe reads {FORMAT_VERSION}",
                 "segment the slide again with --overwrite",
-                path.parent.name,
+                name,
             )
         self._path = path
+        check_seal(path, self.attributes, name)
 
     def __len__(self) -> int:
         return int(self.attributes["n_cells"])
@@ -159,16 +167,20 @@ class CellStore:
         return str(self.attributes["slide"]["slide_id"])
 
     @property
-    def patches(self) -> "zarr.Array[Any]":
+    def patches(self) -> StoredArray:
         """The patches, uint8 (n, size, size, 3), read lazily."""
         return self.array("patches")
 
-    def array(self, name: str) -> "zarr.Array[Any]":
+    def array(self, name: str) -> StoredArray:
         """A field of `Cells` or one of the images, read lazily."""
-        found = self._group[name]
-        if not isinstance(found, zarr.Array):
-            raise StoreError(f"{name} is not an array", "segment the slide again with --overwrite", self.slide_id)
-        return found
+        with reading(self.slide_id):
+            found = self._group[name]
+        return check_array(name, found, len(self), self.slide_id)
+
+    def images(self) -> list[str]:
+        """Names of the small arrays beside the cells."""
+        fields = {field.name for field in dataclasses.fields(Cells)}
+        return sorted({name.split("/")[0] for name in self.attributes.get("files", ())} - fields)
 
     def rows(self, start: int, stop: int, *, patches: bool = True) -> Cells:
         """Cells `start` to `stop`; without `patches` their patch arrays are empty squares of side 0."""
@@ -211,8 +223,16 @@ class CellStore:
         return out
 
     def has_labels(self, model_hash: str) -> bool:
-        """Whether every cell is labelled under this model."""
-        return (self._path / "labels" / model_hash / "zarr.json").is_file()
+        """Whether every cell is labelled under this model, and nothing of that is damaged."""
+        folder = self._path / _LABELS / model_hash
+        if not (folder / "zarr.json").is_file():
+            return False
+        with contextlib.suppress(DamagedStoreError):
+            with reading(self.slide_id):
+                attributes = dict(zarr.open_group(folder, mode="r", zarr_format=3).attrs)
+            check_seal(folder, attributes, self.slide_id)
+            return True
+        return False
 
     def labels(self, model_hash: str) -> Labels:
         """Classes and confidence under this model.
@@ -225,23 +245,23 @@ class CellStore:
         if not self.has_labels(model_hash):
             raise StoreError(f"no labels of model {model_hash}", "run `wsipipe label` first", self.slide_id)
         classes, confidence = (
-            np.asarray(self.array(f"labels/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
+            np.asarray(self.array(f"{_LABELS}/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
         )
-        computed = self._group[f"labels/{model_hash}"].attrs.get("computed", "")
+        computed = self._group[f"{_LABELS}/{model_hash}"].attrs.get("computed", "")
         return Labels(model_hash, classes, confidence, str(computed))
 
     def write_labels(self, labels: Labels) -> None:
         """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
-        folder = self._path / "labels"
-        if "labels" not in self._group:
-            self._group.create_group("labels")
+        folder = self._path / _LABELS
+        if _LABELS not in self._group:
+            self._group.create_group(_LABELS)
         partial = folder / f".{labels.model_hash}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         group = zarr.create_group(partial)
         for name in ("classes", "confidence"):
             values = getattr(labels, name)
             group.create_array(name, data=values, chunks=(1 << 16,), compressors=_packed(values.itemsize))
-        group.attrs.update({"model": labels.model_hash, "computed": labels.computed})
+        group.attrs.update(sealed(partial, {"model": labels.model_hash, "computed": labels.computed}))
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)
 
