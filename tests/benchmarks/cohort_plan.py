@@ -1,4 +1,4 @@
-"""What a cohort costs: CPU seconds per megapixel and per cell, bytes per cell, memory; then 10 000 slides from that.
+"""What a cohort costs: CPU seconds per megapixel and per cell, bytes per cell; then 10 000 slides from that.
 
     python -m tests.benchmarks.cohort_plan [--side 6144] [--tissue-mm2 150]
 
@@ -13,22 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
-
+from wsipipe.batch.plan import CELLS_PER_MM2, MB_PER_WORKER
 from wsipipe.config import Settings, load_recipe
-from wsipipe.gan.checkpoint import load
 from wsipipe.image.synthetic import make_slide
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.pyramid_writer import write_pyramid
 from wsipipe.io.store import CellStore
-from wsipipe.labelling import TRAINED, keep_model, label_store, train_model
+from wsipipe.labelling import GIVEN, keep_model, label_store, load_model
 from wsipipe.parallel import pool_in_task
 from wsipipe.progress import Quiet
 from wsipipe.segmenting import segment_slide
 from wsipipe.tables import write_tables
 
 SLIDES = 10_000
-CELLS_PER_MM2 = 5000
 WORKING_MPP = 0.5
 Result = TypeVar("Result")
 
@@ -47,7 +44,7 @@ def size_of(folder: Path) -> int:
 def measure(side: int, root: Path) -> dict[str, float]:
     """Cost of a drawn slide of `side` working pixels a side, less that of a small one."""
     out = OutputFolder(root / "out")
-    settings = Settings(out=out.path, recipe=load_recipe("toy"), workers=1)
+    settings = Settings(out=out.path, recipe=load_recipe("default"), workers=1)
     costs: dict[str, dict[str, float]] = {}
     for name, width in (("warm", 512), ("small", 512), ("large", side)):
         slide = make_slide(width, width, WORKING_MPP, seed=width)
@@ -57,8 +54,7 @@ def measure(side: int, root: Path) -> dict[str, float]:
         with pool_in_task(1) as pool:
             segment_s, store = cpu(lambda: segment_slide(path, folder, settings, pool, Quiet()))  # noqa: B023
         if name == "warm":
-            model = keep_model(out, train_model([store], settings, Quiet()), TRAINED)
-            model = load(out.model)
+            model = keep_model(out, load_model("default"), GIVEN)
         label_s, _ = cpu(lambda: label_store(store, model, settings, Quiet()))  # noqa: B023
         tables_s, _ = cpu(lambda: write_tables(out, folder, CellStore(folder.store), model))  # noqa: B023
         costs[name] = {
@@ -79,7 +75,6 @@ def measure(side: int, root: Path) -> dict[str, float]:
         "cells": costs["large"]["cells"],
         "slide_s": small["segment"] + small["label"] + small["tables"] - small["mpx"] * more["segment"] / more["mpx"],
         "slide_mb": (small["bytes"] - small["cells"] * more["bytes"] / more["cells"]) / 1e6,
-        "rss_mb": psutil.Process().memory_info().rss / 1e6,
     }
 
 
@@ -97,7 +92,6 @@ def main() -> None:
     print(f"| cells.csv, cells.geojson, report.html | {found['tables_us']:.0f} CPU us per cell |")
     print(f"| one slide, however small | {found['slide_s']:.2f} CPU s, {found['slide_mb']:.2f} MB |")
     print(f"| disk | {found['bytes_per_cell']:.0f} bytes per cell |")
-    print(f"| memory | {found['rss_mb']:.0f} MB in one process after {found['cells']:.0f} cells |")
     mpx = chosen.tissue_mm2 / WORKING_MPP**2
     cells = chosen.tissue_mm2 * CELLS_PER_MM2
     per_slide = mpx * found["s_per_mpx"] + cells * (found["label_us"] + found["tables_us"]) / 1e6 + found["slide_s"]
@@ -107,7 +101,7 @@ def main() -> None:
     for cores in (1, 16, 256):
         hours = SLIDES * per_slide / cores / 3600
         print(
-            f"| {cores} | {hours:,.0f} h ({hours / 24:,.1f} days) | {cores * found['rss_mb'] / 1024:.1f} GB | "
+            f"| {cores} | {hours:,.0f} h ({hours / 24:,.1f} days) | {cores * MB_PER_WORKER / 1024:.1f} GB | "
             f"{disk:.1f} TB | {disk * 1e6 / hours / 3600:.1f} MB/s |"
         )
 

@@ -1,7 +1,8 @@
 """A log per slide: what a run would print, with the time of day."""
 
-import contextlib
 import faulthandler
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,11 @@ class _Counted:
         self.note = note or self.note
 
 
+def _peak_mb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> (20 if sys.platform == "darwin" else 10)
+
+
 @contextmanager
 def logged(folder: SlideFolder) -> Iterator[SlideLog]:
     """A slide's log; if the process crashes meanwhile, it says where (Python's fault handler).
@@ -72,7 +78,4 @@ def logged(folder: SlideFolder) -> Iterator[SlideLog]:
             yield log
         finally:
             faulthandler.disable()
-            files = ""
-            with contextlib.suppress(AttributeError):  # not on Windows
-                files = f", {process.num_fds()} open files"
             log.say(f"{time.monotonic() - begun:.2f} s; the process holds {process.memory_info().rss >> 20} MB{files}")
