@@ -161,6 +161,7 @@ def drawer(cells: Cells):
 @pytest.fixture
 def masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "BLOCK_PX", 1024)
+    monkeypatch.setattr(module, "_CHUNK_PX", 256)
     overview = Overview(np.full((126, 128, 3), 200, np.uint8), 40.0)
     path = tmp_path / "s.ome.zarr"
     write_label_zarr(path, drawer(CELLS), INFO, overview, NAMED, CLASSES)
@@ -192,6 +193,7 @@ def test_ome_zarr_is_read_as_a_mask(masks: Path) -> None:
 
 def test_blocks_without_cells_are_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK_PX", 512)
+    monkeypatch.setattr(module, "_CHUNK_PX", 256)
     few = CELLS.take(np.flatnonzero((CELLS.x_px < 400) & (CELLS.y_px < 400)))
     write_label_zarr(tmp_path / "s.ome.zarr", drawer(few), INFO, Overview(np.zeros((9, 9, 3), np.uint8), 600.0))
     files = [p for p in (tmp_path / "s.ome.zarr" / "labels" / "nuclei" / "0").rglob("*") if p.name != "zarr.json"]
