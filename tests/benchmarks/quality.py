@@ -6,6 +6,10 @@ Real images at the odd places of the sorted names are laid out by mirroring into
 margin of glass around it, and then made worse (`tests/degraded.py`): the right half out of focus, a stroke of a pen
 across, a strip folded over. Recipe `default`. "Found" is the share of the tissue made worse that is found, "else" the
 share of the other tissue that is found with it; a row is the mean over the slides, the worst of them in brackets.
+
+    python -m tests.benchmarks.quality --accuracy
+
+shows what defocus costs where it is not left out.
 """
 
 import argparse
@@ -18,8 +22,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tests.benchmarks import stain_shift
 from tests.benchmarks.accuracy import half_of
-from tests.degraded import INKS, Mask, Rgb, folded, half_defocused, penned
+from tests.benchmarks.stain_shift import fitted, score
+from tests.degraded import INKS, Mask, Rgb, defocus, folded, half_defocused, penned, scanned
 from wsipipe.config import Settings, load_recipe
 from wsipipe.errors import SlideError
 from wsipipe.image.focus import block_energies
@@ -50,13 +56,31 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2, help="of each set")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of every slide with what was found")
     parser.add_argument("--only", nargs="+", default=[""], help="rows that begin so")
+    parser.add_argument("--accuracy", action="store_true", help="what defocus costs in AJI and PQ, instead")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    if arguments.accuracy:
+        accuracy(arguments.half, arguments.images)
+        return
     slides = [(p.stem[-12:], *laid_out(p, mpp)) for name, mpp in SETS for p in images(name, mpp, arguments)]
     print(f"{len(slides)} slides")
     for name, kind, degrade in ways():
         if any(name.startswith(wanted) for wanted in arguments.only):
             row(name, slides, degrade, kind, arguments.pictures)
+
+
+def accuracy(half: str, count: int) -> None:
+    """AJI and PQ of images out of focus that are not left out, `he-40x`."""
+    sets = ("monuseg", "consep")
+    print("| Gaussian | " + " | ".join(f"{name} AJI / PQ" for name in sets) + " |")
+    for um in (0.0, 0.5, 0.75, 1.0, 1.5, 2.0):
+        cells = []
+        for name in sets:
+            pictures = [(p.stem, cv2.imread(str(p))[..., ::-1].copy()) for p in half_of(name, r".*", half)[:count]]
+            worse = [(stem, defocus(rgb, 0.25, um) if um else scanned(rgb)) for stem, rgb in pictures]
+            scores = [score(rgb, fitted(rgb, stain_shift.RECIPE), stem, name) for stem, rgb in worse]
+            cells.append(" / ".join(f"{value:.3f}" for value in np.mean(scores, axis=0)))
+        print(f"| {um} um | {' | '.join(cells)} |", flush=True)
 
 
 def ways() -> Iterator[tuple[str, str | None, Degrade]]:
