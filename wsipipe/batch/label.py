@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from wsipipe.batch.check import Failures
 from wsipipe.batch.logs import logged
-from wsipipe.batch.segment import Work, as_slide_error
+from wsipipe.batch.segment import Work, any_error
 from wsipipe.batch.tally import tallied
 from wsipipe.cohort.proportions import ProportionsRow
-from wsipipe.errors import SlideError, WorkerDiedError, WsipipeError
+from wsipipe.errors import SlideError, WorkerDiedError
 from wsipipe.export.encode import jpeg_uri
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.io.output import SlideFolder
@@ -80,20 +80,16 @@ def label_task(label_work: LabelWork, slide_id: str, share: int) -> Labelled | S
             if model is not None:
                 label_store(store, model, settings, log)
             write_tables(out, folder, store, model)
-            return Labelled(
-                slide_row(store, model, settings.recipe.proportions.intervals),
-                tuple(store.attributes["warnings"]),
-                _thumbnail(store),
-            )
+            return labelled_slide(store, model, settings.recipe.proportions.intervals)
     except WorkerDiedError:
         raise
-    except WsipipeError as error:
-        return as_slide_error(error)
-    except Exception as error:
-        if label_work.work.settings.debug:
-            raise
-        what = f"unexpected {type(error).__name__}: {error}"  # whatever is wrong with one store, the others must go on
-        return SlideError(what, "run it with --debug and report what it prints")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one store, the others must go on
+        return any_error(error, debug=label_work.work.settings.debug)
+
+
+def labelled_slide(store: CellStore, model: Model | None, intervals: bool) -> Labelled:
+    """What the cohort's table and page show of a slide that is labelled."""
+    return Labelled(slide_row(store, model, intervals), tuple(store.attributes["warnings"]), _thumbnail(store))
 
 
 @lru_cache(maxsize=1)

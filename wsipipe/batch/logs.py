@@ -78,4 +78,7 @@ def logged(folder: SlideFolder) -> Iterator[SlideLog]:
             yield log
         finally:
             faulthandler.disable()
-            log.say(f"{time.monotonic() - begun:.2f} s; the process holds {process.memory_info().rss >> 20} MB{files}")
+            log.say(
+                f"{time.monotonic() - begun:.2f} s; the process holds {process.memory_info().rss >> 20} MB, "
+                f"{process.num_fds()} open files; at its most {_peak_mb()} MB"
+            )

@@ -1,20 +1,25 @@
 """What a batch leaves in OUT beside the slides' own folders: failures, what the table said, the cohort page."""
 
+import csv
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from wsipipe.atomic import atomic_write
 from wsipipe.batch.check import CohortSlide, Failures
-from wsipipe.batch.label import Labelled
+from wsipipe.batch.label import Labelled, labelled_slide
 from wsipipe.cohort.outliers import angles, outliers
 from wsipipe.config import Settings
-from wsipipe.csvtext import csv_field
+from wsipipe.csvtext import csv_field, csv_text
+from wsipipe.errors import SlideError
 from wsipipe.export.classes import CellClass
 from wsipipe.export.report.cohort_page import CohortReport, CohortRow, cohort_page
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.output import OutputFolder
+from wsipipe.io.store import CellStore
 from wsipipe.segmenting import versions
+from wsipipe.stored import stored_recipe
 
 
 def write_cohort(out: OutputFolder, slides: Sequence[CohortSlide]) -> None:
@@ -60,6 +65,32 @@ def write_page(
     page = cohort_page(CohortReport(out.path.name, rows, classes, failed, made))
     with atomic_write(out.report) as file:
         file.write(page)
+
+
+def renew_page(out: OutputFolder, model: Model | None, classes: Sequence[CellClass]) -> None:
+    """report.html of the cohort again, from what is in OUT; nothing to do where no batch has made one."""
+    folders = out.finished()
+    if not out.report.is_file() or not folders:
+        return
+    stores = [CellStore(folder.store) for folder in folders]
+    recipe = stored_recipe(stores[0])
+    labelled = [labelled_slide(store, model, recipe.proportions.intervals) for store in stores]
+    said = [
+        CohortSlide(row["slide_id"], Path(), "", None, row.get("label", ""), row.get("patient", ""))
+        for row in _rows(out.cohort)
+    ]
+    failures: Failures = {
+        row["slide_id"]: (Path(row["path"]), SlideError(row["reason"], row["remedy"])) for row in _rows(out.failures)
+    }
+    write_page(out, labelled, said, failures, classes, made_by(Settings(out=out.path, recipe=recipe), model))
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """Rows of one of OUT's own tables; none where it is absent."""
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as file:
+        return [{name: csv_text(value or "") for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def made_by(settings: Settings, model: Model | None) -> list[tuple[str, str]]:

@@ -99,6 +99,7 @@ def segment_cohort(
 def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
     """Segment one slide, in a worker process that may keep `share` workers busy."""
     settings = slide.settings(work.settings)
+    cells = 0
     try:
         folder = work.out().slide(slide.slide_id)
         if settings.overwrite:
@@ -107,16 +108,27 @@ def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
             failure = segment_one(slide.path, folder, replace(settings, overwrite=False), pool, log)
             if failure is not None:
                 log.fail(str(failure))
-    except WsipipeError as error:
-        failure = as_slide_error(error)
+        if failure is None:
+            cells = len(CellStore(folder.store))
+    except Exception as error:  # noqa: BLE001 - whatever stops one slide, the others must go on
+        failure = any_error(error, debug=settings.debug)
     if isinstance(failure, WorkerDiedError):
         raise failure  # one of its tiles took a worker with it: the fleet tries the slide alone
-    return Outcome(len(CellStore(folder.store)) if failure is None else 0, failure)
+    return Outcome(cells, failure)
 
 
-def as_slide_error(error: WsipipeError) -> SlideError:
-    """In a batch, whatever stops a slide is this slide's failure."""
-    return error if isinstance(error, SlideError) else SlideError(error.what, error.remedy, error.subject)
+def any_error(error: Exception, *, debug: bool) -> SlideError:
+    """In a batch, whatever stops a slide is this slide's failure; with `debug` what nobody expected is raised."""
+    if isinstance(error, SlideError):
+        return error
+    if isinstance(error, WsipipeError):
+        return SlideError(error.what, error.remedy, error.subject)
+    if debug:
+        raise error
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
+        return SlideError(f"{where}{error.strerror}", "check the disk and its permissions, then run it again")
+    return SlideError(f"unexpected {type(error).__name__}: {error}", "run it with --debug and report what it prints")
 
 
 def _record(work: Work, slide: CohortSlide, failure: SlideError) -> None:
