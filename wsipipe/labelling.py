@@ -112,6 +112,12 @@ def check_shipped(out: OutputFolder, settings: Settings) -> None:
             "add --train to fit one on the given slides, or give one with --model",
             f"--recipe {settings.recipe.name}",
         )
+    if settings.recipe.gan.classes != model.config.classes:
+        raise UsageError(
+            f"the model that ships has {model.config.classes} classes",
+            "add --train to fit one with as many as you say",
+            f"-k {settings.recipe.gan.classes}",
+        )
 
 
 def keep_model(out: OutputFolder, model: Model, origin: str) -> Model:
