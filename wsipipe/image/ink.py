@@ -94,7 +94,7 @@ def _black(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
     """All colours absorbed, and alike; over tissue more of each than tissue absorbs of the one it absorbs least."""
     lowest, highest = density.min(axis=2), density.max(axis=2)
     spread = (highest - lowest) / np.maximum(highest, 1e-3)
-    return np.asarray((lowest > 0.45 * strength) & (spread < 0.2) | (lowest > _BLACK_OVER) & (spread < 0.35))
+    return np.asarray((lowest > 0.4 * strength) & (spread < 0.2) | (lowest > _BLACK_OVER) & (spread < 0.35))
 
 
 def _grown(strong: NDArray[np.bool_], weak: NDArray[np.bool_], smallest_px: float) -> NDArray[np.bool_]:
