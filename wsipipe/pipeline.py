@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wsipipe.batch.label import LabelWork, label_cohort
-from wsipipe.batch.record import made_by, write_cohort, write_page
+from wsipipe.batch.record import made_by, renew_page, write_cohort, write_page
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import Settings
@@ -196,12 +196,13 @@ def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) 
 
 
 def report(out_path: Path, report: Reporter) -> int:
-    """Rebuild the page of every slide of an output."""
+    """Rebuild the page of every slide of an output, and that of its cohort."""
     out = OutputFolder(out_path)
     model = load(out.model) if out.model.is_file() else None
     for slide, store in _stores(out):
         write_report(slide.tables[2], store, slide.facts(), model, class_names(out, model))
         report.say(f"{slide.slide_id}: report.html")
+    renew_page(out, model, class_names(out, model))
     return 0
 
 
@@ -226,6 +227,7 @@ def _label_all(out: OutputFolder, model: Model | None, settings: Settings, repor
         write_tables(out, folder, store, model)
     _show_training(out, model)
     write_proportions(out, model, settings.recipe.proportions.intervals)
+    renew_page(out, model, class_names(out, model))
     report.say(f"{settings.out}: proportions.csv, and per slide cells.csv, cells.geojson and report.html")
     return 0
 
