@@ -18,25 +18,25 @@ from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes
 from wsipipe.units import clock
 
-MPX_PER_S = 5.0
-"""Working megapixels that one worker segments a second (docs/cohorts.md says how these were measured)."""
+MPX_PER_S = 10.0
+"""Working megapixels that one worker segments a second (docs/benchmarks.md says how these were measured)."""
 
-S_PER_SLIDE = 0.6
+S_PER_SLIDE = 0.4
 """Of a worker, for a slide whatever its size: opening, planning, store, tables and page."""
 
 CELLS_PER_MM2 = 5000
 """In the tissue of an H&E section, to judge time and disk by."""
 
-CELLS_PER_S = 2500
+CELLS_PER_S = 9000
 """That one worker labels and writes to the tables a second."""
 
-KB_PER_CELL = 3.0
+KB_PER_CELL = 4.4
 """Of disk: patch, measurements and outline in the store, rows of the CSV and GeoJSON."""
 
-MB_PER_WORKER = 450
+MB_PER_WORKER = 600
 """Of memory, with the tiles of the default recipe."""
 
-MB_PER_SLIDE = 1.5
+MB_PER_SLIDE = 0.7
 """Of disk, for a slide without cells: overview, page, log."""
 
 
