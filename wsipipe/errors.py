@@ -1,6 +1,11 @@
 """Every error the pipeline raises on purpose: what happened, and what to do about it."""
 
+import re
 from typing import Self
+
+_QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"")
+_FOLDERS = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\":;,()]+[\\/])+")
+_LONGEST = 300
 
 
 class WsipipeError(Exception):
@@ -84,6 +89,15 @@ class ModelError(WsipipeError):
 
 class TrainingError(WsipipeError):
     """A model cannot be trained on what is there."""
+
+
+def told(error: BaseException) -> str:
+    """What a library says of a fault, in one line, without folders and without what it quotes from a file.
+
+    Libraries quote the metadata that they cannot parse, and those hold names, dates and numbers of patients.
+    """
+    text = _one_line(_FOLDERS.sub("", _QUOTED.sub("...", str(error))))[:_LONGEST]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _one_line(text: str) -> str:

@@ -3,11 +3,12 @@
 Knows no networks, so that `wsipipe segment` need not load PyTorch.
 """
 
+import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, UnreadableSlideError, WsipipeError
+from wsipipe.errors import SlideError, UnreadableSlideError, WsipipeError, told
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
@@ -69,14 +70,27 @@ def segment_one(
     except Exception as error:
         if settings.debug:
             raise
-        # whatever one slide does to a library, the others must go on
-        what = f"unexpected {type(error).__name__}: {error}"
-        failure = SlideError(what, "run it with --debug and report what it prints")
+        failure = slide_failure(error)  # whatever one slide does to a library, the others must go on
     else:
         return None
-    if folder.facts():
-        folder.note(state="failed", error=str(failure))
+    with contextlib.suppress(OSError):  # a full disk holds no note either
+        if folder.facts():
+            folder.note(state="failed", error=str(failure))
     return failure
+
+
+def slide_failure(error: Exception) -> SlideError:
+    """What stopped a slide, as its own error."""
+    if isinstance(error, SlideError):
+        return error
+    if isinstance(error, WsipipeError):
+        return SlideError(error.what, error.remedy, error.subject)
+    if isinstance(error, MemoryError):
+        return SlideError("out of memory", "use fewer --workers or a smaller tiling.tile_px, then run it again")
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
+        return SlideError(f"{where}{error.strerror}", "check the disk and its permissions, then run it again")
+    return SlideError(f"unexpected {told(error)}", "run it with --debug and report what it prints")
 
 
 def check_recipes(out: OutputFolder, settings: Settings, started_again: Collection[str] | None = None) -> None:

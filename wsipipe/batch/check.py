@@ -8,7 +8,7 @@ from typing import Any
 from wsipipe.batch.names import named
 from wsipipe.batch.tally import tallied
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, UnreadableSlideError, UsageError, WsipipeError
+from wsipipe.errors import SlideError, UnreadableSlideError, UsageError, WsipipeError, told
 from wsipipe.io.cohort_table import Entry
 from wsipipe.io.output import OutputFolder, path_hash, record_failures
 from wsipipe.io.slide import fingerprint, open_slide, probe
@@ -116,7 +116,7 @@ def read_header(settings: Settings, entry: Entry, share: int) -> Header:  # noqa
     except Exception as error:
         if settings.debug:
             raise
-        fault = UnreadableSlideError(f"unexpected {type(error).__name__}: {error}", "convert it to a pyramidal TIFF")
+        fault = UnreadableSlideError(f"unexpected {told(error)}", "convert it to a pyramidal TIFF")
     return Header(identity, series, fault)
 
 

@@ -14,7 +14,7 @@ from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.parallel import Fleet, pool_in_task
 from wsipipe.progress import Reporter
-from wsipipe.slides import check_recipes, segment_one
+from wsipipe.slides import check_recipes, segment_one, slide_failure
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,9 @@ def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
 
 def any_error(error: Exception, *, debug: bool) -> SlideError:
     """In a batch, whatever stops a slide is this slide's failure; with `debug` what nobody expected is raised."""
-    if isinstance(error, SlideError):
-        return error
-    if isinstance(error, WsipipeError):
-        return SlideError(error.what, error.remedy, error.subject)
-    if debug:
+    if debug and not isinstance(error, WsipipeError):
         raise error
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
-        return SlideError(f"{where}{error.strerror}", "check the disk and its permissions, then run it again")
-    return SlideError(f"unexpected {type(error).__name__}: {error}", "run it with --debug and report what it prints")
+    return slide_failure(error)
 
 
 def _record(work: Work, slide: CohortSlide, failure: SlideError) -> None:

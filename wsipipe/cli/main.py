@@ -4,11 +4,12 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
 from wsipipe import __version__
-from wsipipe.errors import WsipipeError
+from wsipipe.errors import WsipipeError, told
 
 COMMANDS = (
     "run",
@@ -71,11 +72,11 @@ def main(arguments: list[str] | None = None) -> None:
         _say("out of memory: use fewer --workers or a smaller tiling.tile_px", "--debug" in arguments)
         code = 1
     except OSError as error:
-        _say(f"{error.filename or 'file'}: {error.strerror or error}: check the disk and its permissions",
-             "--debug" in arguments)  # fmt: skip
+        where = Path(str(error.filename or "file")).name
+        _say(f"{where}: {error.strerror or told(error)}: check the disk and its permissions", "--debug" in arguments)
         code = 1
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, a traceback with --debug
-        _say(f"unexpected {type(error).__name__}: {error}: run it with --debug and report what it prints",
+        _say(f"unexpected {told(error)}: run it with --debug and report what it prints",
              "--debug" in arguments)  # fmt: skip
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

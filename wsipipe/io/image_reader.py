@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from wsipipe.errors import UnreadableSlideError
+from wsipipe.errors import UnreadableSlideError, told
 from wsipipe.io.metadata import mpp_from_dpi, number
 from wsipipe.io.pixels import to_rgb8
 from wsipipe.io.readers import GREY_WARNING, CannotOpenError, Facts, ReadFailureError
@@ -72,7 +72,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             try:
                 image = plugin(file)
             except Exception as error:  # Pillow's plugins raise SyntaxError, OSError, struct.error and more
-                raise CannotOpenError(f"{type(error).__name__}: {error}") from error
+                raise CannotOpenError(told(error)) from error
         with image:
             yield image
 
@@ -118,7 +118,7 @@ def _decode(path: Path) -> NDArray[np.uint8]:
             try:
                 image.load()
             except Exception as error:  # decoders raise classes of their own on damaged data
-                raise CannotOpenError(f"{type(error).__name__}: {error}") from error
+                raise CannotOpenError(told(error)) from error
         converted = image.convert(_CONVERTED[image.mode]) if image.mode in _CONVERTED else image
         samples = np.asarray(converted)
         if image.mode in _SIXTEEN_BIT:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tiffslide import TiffSlide
 
-from wsipipe.errors import NotBrightfieldError
+from wsipipe.errors import NotBrightfieldError, told
 from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
 from wsipipe.io.pixels import to_rgb8
 from wsipipe.io.readers import GREY_WARNING, CannotOpenError, Facts, ReadFailureError, reopened
@@ -38,7 +38,7 @@ class TiffSlideReader:
             raise
         except Exception as error:  # tiffslide, tifffile and zarr raise anything on damaged files
             self._slide.close()
-            raise CannotOpenError(_reason(error)) from error
+            raise CannotOpenError(told(error)) from error
 
     def exact(self, level: int) -> bool:  # noqa: ARG002
         """Always: tiles are cut, never resampled."""
@@ -51,7 +51,7 @@ class TiffSlideReader:
         except Exception as error:  # codecs raise classes of their own, without a common base
             failed, self._slide = self._slide, reopened(_open, self._path)
             failed.close()
-            raise ReadFailureError(_reason(error)) from error
+            raise ReadFailureError(told(error)) from error
         return to_rgb8(pixels, premultiplied=self._premultiplied)
 
     def close(self) -> None:
@@ -64,12 +64,12 @@ def _open(path: Path) -> _LevelTiffSlide:
         try:
             slide = _LevelTiffSlide(path)
         except Exception as error:  # tifffile raises anything on damaged files
-            raise CannotOpenError(_reason(error)) from error
+            raise CannotOpenError(told(error)) from error
         try:
             _ = slide.level_dimensions  # parses the metadata, which is where broken files show
         except Exception as error:  # tiffslide, tifffile and zarr raise anything on damaged files
             slide.close()
-            raise CannotOpenError(_reason(error)) from error
+            raise CannotOpenError(told(error)) from error
     return slide
 
 
@@ -117,7 +117,3 @@ def _mpp(slide: _LevelTiffSlide) -> tuple[float | None, float | None]:
     if stated.get("tiff.ResolutionUnit") == "INCH":
         return mpp_without_print_dpi(mpp_x), mpp_without_print_dpi(mpp_y)
     return mpp_x, mpp_y
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -14,6 +14,8 @@ from wsipipe.errors import UsageError
 
 OME_ZARR = ".ome.zarr"
 
+_SAFE_CODERS = frozenset({"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"})
+
 
 @dataclass(frozen=True)
 class Points:
@@ -69,7 +71,17 @@ def _finest_labels(path: Path) -> NDArray[Any]:
         names = _ome(group["labels"])["labels"]
         group = zarr.open_group(path / "labels" / names[0], mode="r")
     pixels: Any = group[_ome(group)["multiscales"][0]["datasets"][0]["path"]]
+    if not _is_safe(pixels):
+        raise ValueError("pixels coded in a way that may run code")
     return np.asarray(pixels[...]).squeeze()
+
+
+def _is_safe(array: Any) -> bool:
+    """Whether no pickle can be in an array: Zarr v2, which NGFF 0.4 is in, takes one as a filter or compressor."""
+    metadata = array.metadata
+    coders = (*(metadata.filters or ()), metadata.compressor) if metadata.zarr_format == 2 else ()
+    known = all(coder is None or coder.codec_id in _SAFE_CODERS for coder in coders)
+    return known and array.dtype.kind in "biu"
 
 
 def _ome(group: Any) -> Any:
