@@ -14,8 +14,18 @@ from wsipipe.records import Box, Grid, Level, SlideInfo
 MPP = 0.5
 
 
-def made_up_output(folder: Path, n: int, side_px: int, slide_id: str = "made-up") -> Path:
-    """An output with one unlabelled slide of n cells spread over a square slide whose file does not exist."""
+def made_up_output(
+    folder: Path,
+    n: int,
+    side_px: int,
+    images: dict[str, np.ndarray] | None = None,
+    attributes: dict[str, object] | None = None,
+) -> Path:
+    """An output with one unlabelled slide of n cells spread over a square slide whose file does not exist.
+
+    `images` and `attributes` go over those that its store gets.
+    """
+    slide_id = "made-up"
     out = folder / "out"
     slide = SlideFolder(out / slide_id)
     slide.path.mkdir(parents=True)
@@ -24,7 +34,7 @@ def made_up_output(folder: Path, n: int, side_px: int, slide_id: str = "made-up"
         Box(0, 0, side_px, side_px), False, "0" * 32, ("The cells are made up.",),
     )  # fmt: skip
     overview_px = 600
-    attributes = {
+    held = {
         "slide": dataclasses.asdict(info),
         "grid": dataclasses.asdict(Grid(MPP, 0, 1.0, 1.0, side_px, side_px)),
         "overview_downsample": side_px / overview_px,
@@ -35,12 +45,12 @@ def made_up_output(folder: Path, n: int, side_px: int, slide_id: str = "made-up"
         "warnings": list(info.warnings),
         "details_xy": [],
     }
-    images = {
+    pictures = {
         "overview": np.full((overview_px, overview_px, 3), (230, 190, 210), np.uint8),
         "tissue": np.ones((overview_px, overview_px), bool),
         "details": np.zeros((0, 64, 64, 3), np.uint8),
     }
-    write_store(slide.store, _MadeUpRows(n, side_px), 32, images, attributes)
+    write_store(slide.store, _MadeUpRows(n, side_px), 32, pictures | (images or {}), held | (attributes or {}))
     slide.note(state="segmented", slide_id=slide_id)
     return out
 
