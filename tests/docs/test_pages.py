@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,11 @@ def test_every_command_of_the_pages_exists() -> None:
 )
 def test_lines_are_looked_for_in_their_order(told: str, shown: str, fits: bool) -> None:
     assert shows(told, shown) is fits
+
+
+def test_the_architecture_names_the_layers_that_are_checked() -> None:
+    """The page and the contract of import-linter are one list."""
+    settings = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    page = " ".join((DOCS / "architecture.md").read_text("utf-8").split())
+    assert " > ".join(layers) in page
