@@ -223,8 +223,12 @@ class GanConfig:
     """G draws classes as often as Q finds them in real cells; false draws all alike, as the paper does."""
     average: float = _number(0.0, 0.0, 0.99999)
     """Decay per step of the running average of the weights, which the finished model holds; 0 holds the last ones."""
+    class_scale: float = _number(1.0, 0.01, 100.0)
+    """Factor on the initial weights of G's class inputs; they are k numbers beside `noise_dim` of noise."""
     start: str = _choice("random", "default")
     """Weights that G starts from: random ones, or those of the model that ships with the package."""
+    restarts: int = _number(1, 1, 100)
+    """Trainings from this many seeds; the one whose classes tell most of two views of a cell is kept, no label seen."""
     max_cells: int = _number(50_000, 10, 100_000_000)
     """Cells drawn for training, evenly from all slides."""
 

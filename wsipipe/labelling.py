@@ -8,6 +8,7 @@ from wsipipe.config import Settings, differences
 from wsipipe.drawing import draw_cells
 from wsipipe.errors import ModelError, OutputMismatchError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
+from wsipipe.gan.criteria import CHOSEN_BY
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import arithmetic
 from wsipipe.gan.label import label as classify
@@ -167,25 +168,33 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
         f"training a model on {len(drawn.patches)} cells of {len(stores)} "
         f"slide{'s' if len(stores) != 1 else ''}, about {clock(expected)} on {device} (recipe {settings.recipe.name})"
     )
-    with report.stage("train", config.steps, "steps") as stage:
-        seen = 0
 
-        def progress(step: int, total: int, metrics: dict[str, float]) -> None:  # noqa: ARG001
-            nonlocal seen
-            stage.advance(step - seen, " ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
-            seen = step
+    def fitted(seed: int) -> Model:
+        with report.stage("train", config.steps, "steps") as stage:
+            seen = 0
 
-        model = fit(
-            drawn.patches,
-            config,
-            seed=settings.seed,
-            device=device,
-            patch_mpp=drawn.patch_mpp,
-            measured=drawn.measured,
-            start=start,
-            progress=progress,
-            resume=resume,
-        )
+            def progress(step: int, total: int, metrics: dict[str, float]) -> None:  # noqa: ARG001
+                nonlocal seen
+                stage.advance(step - seen, " ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
+                seen = step
+
+            return fit(
+                drawn.patches,
+                config,
+                seed=seed,
+                device=device,
+                patch_mpp=drawn.patch_mpp,
+                measured=drawn.measured,
+                start=start,
+                progress=progress,
+                resume=resume,
+            )
+
+    models = [fitted(settings.seed + i) for i in range(config.restarts)]
+    model = max(models, key=lambda model: model.facts["criteria"][CHOSEN_BY])
+    if config.restarts > 1:
+        found = ", ".join(f"seed {m.facts['seed']} {m.facts['criteria'][CHOSEN_BY]:.3f}" for m in models)
+        report.say(f"kept seed {model.facts['seed']} by the {CHOSEN_BY} of its classes, no label seen ({found})")
     trained_on = sorted(slide_digest(store.slide_id) for store in stores if len(store))
     return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
 

@@ -10,8 +10,26 @@ from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic
 from wsipipe.gan.mixture import Measured
 
+CHOSEN_BY = "information"
+"""The criterion that a restart is chosen by."""
+JUDGED_CELLS = 2048
+"""Most training cells that a model is judged on."""
+STRETCHES = 8
 JUDGED_AT_ONCE = 128
 VIEW_SEED = 1
+
+
+def judged(measured: Measured) -> tuple[NDArray[np.int64], Measured]:
+    """Rows of at most JUDGED_CELLS training cells, in stretches in which neighbours are together, and their part."""
+    total = len(measured)
+    if total <= JUDGED_CELLS:
+        return np.arange(total), measured
+    size = JUDGED_CELLS // STRETCHES
+    starts = np.linspace(0, total - size, STRETCHES).astype(np.int64)
+    rows = np.unique(starts[:, None] + np.arange(size))
+    place = np.full(total + 1, -1)
+    place[rows] = np.arange(len(rows))
+    return rows, Measured(measured.values[rows], place[measured.neighbours[rows]])
 
 
 @torch.inference_mode()

@@ -19,6 +19,8 @@ def initialised(config: GanConfig, patch_px: int, seed: int) -> tuple[Generator,
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=random)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        generator.linear.weight[:, config.noise_dim :].mul_(config.class_scale)
     return generator, critic
 
 

@@ -15,6 +15,7 @@ import wsipipe
 from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
+from wsipipe.gan.criteria import criteria, judged
 from wsipipe.gan.label import label
 from wsipipe.gan.mixture import MEASUREMENTS, Measured, coherent_classes
 from wsipipe.gan.nets import DOWNSCALING
@@ -101,7 +102,8 @@ def train(
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
     if start is not None:
         facts["start"] = start.hash
-    return _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, device)
+    model = _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, device)
+    return model if measured is None else _judged(model, cells, measured)
 
 
 def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
@@ -237,6 +239,13 @@ def _commonest_first(model: Model, cells: NDArray[np.uint8], device: str) -> Mod
     shares = (counts[order] / len(cells)).tolist()
     facts = {**model.facts, "shares": shares, "warnings": _warnings(shares)}
     return dataclasses.replace(model, tensors=_reordered(model, torch.from_numpy(order)), facts=facts)
+
+
+def _judged(model: Model, cells: NDArray[np.uint8], measured: Measured) -> Model:
+    """The same model, with what can be said of its classes without labels in its facts."""
+    rows, some = judged(measured)
+    found = {name: round(value, 4) for name, value in criteria(model, cells[rows], some).items()}
+    return dataclasses.replace(model, facts={**model.facts, "criteria": found})
 
 
 def _reordered(model: Model, order: Tensor) -> dict[str, Tensor]:
