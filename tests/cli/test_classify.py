@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.synth import write_tiny_slide
 from wsipipe.cli.main import main
 from wsipipe.cohort.proportions import ProportionsRow
 from wsipipe.export.tables import proportions_csv
+from wsipipe.io.output import slide_digest
 
 QUICK = ["--repeats", "1", "--permutations", "4"]
 
@@ -185,3 +187,29 @@ def test_labels_that_the_classifier_cannot_give(tmp_path: Path, capsys) -> None:
     code, _, err = wsipipe(capsys, "evaluate", "slides", tmp_path / "v.csv", "--labels", tmp_path / "l.csv")
     assert code == 2
     assert "true labels that the classifier cannot give: A: it gives a, b" in err
+
+
+@pytest.mark.slow
+def test_intervals_and_pictures_from_a_real_output(tmp_path: Path, capsys) -> None:
+    """Eight drawn slides, two kinds of label: intervals on request, and pages with the cells of the stores."""
+    slides = [write_tiny_slide(tmp_path, f"s{i}.tiff", seed=i) for i in range(8)]
+    out = tmp_path / "out"
+    code, _, err = wsipipe(capsys, "run", *slides, "-o", out, "--recipe", "toy", "--train", "--workers", "1")
+    assert code == 0, err
+    assert not any(name.startswith("lo_") for name in rows_of(out / "proportions.csv")[0])
+    code, _, err = wsipipe(capsys, "proportions", out, "--intervals")
+    assert code == 0, err
+    for row in rows_of(out / "proportions.csv"):
+        for name in [name[2:] for name in row if name.startswith("p_")]:
+            assert float(row[f"lo_{name}"]) <= float(row[f"p_{name}"]) <= float(row[f"hi_{name}"])
+    labels = tmp_path / "labels.csv"
+    labels.write_text("slide_id,label\n" + "".join(f"s{i},{'ab'[i % 2]}\n" for i in range(8)))
+    call = ["classify", "cv", out / "proportions.csv", "--labels", labels, "-o", tmp_path / "v"]
+    code, _, err = wsipipe(capsys, *call, "--repeats", "1", "--permutations", "0")
+    assert code == 0, err
+    assert "learnt, without labels, on cells of 8 of these 8 slides too" in err
+    page = (tmp_path / "v" / "classify.html").read_text()
+    assert "the surest cell of each of the slides" in page
+    assert page.count("data:image/png") >= 3
+    assert "on cells of 8 of these 8" in page
+    assert len(slide_digest("s0")) == 16

@@ -1,11 +1,17 @@
 """Intervals of proportions: they hold what they promise where cells cluster, and a naive one does not."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import beta
 
 from wsipipe.cohort import intervals
 from wsipipe.cohort.intervals import BLOCK_SIDES_UM, proportion_intervals
+from wsipipe.cohort.proportions import ProportionsRow
+from wsipipe.export.tables import proportions_csv
+from wsipipe.io.verdict_files import read_proportions
 
 
 def clustered(seed: int, share: float = 0.3, blocks: int = 12, per_block: int = 40) -> tuple[np.ndarray, ...]:
@@ -54,3 +60,20 @@ def test_small_pictures_get_small_blocks() -> None:
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_nothing_is_known_of_one_block(n: int) -> None:
     assert proportion_intervals(np.full(n, 3.0), np.full(n, 4.0), np.zeros(n, np.uint8), 2) == ((), ())
+
+
+def test_columns_of_proportions_csv_come_last_and_only_when_asked_for(tmp_path: Path) -> None:
+    rows = [
+        ProportionsRow("a", (1, 3), 1.0, (), "m", (0.1, 0.5), (0.5, 0.9)),
+        ProportionsRow("b", (2, 0), 1.0, ("few_cells",), "m"),
+    ]
+    path = tmp_path / "proportions.csv"
+    proportions_csv(path, rows, ["c0", "c1"], intervals=True)
+    with path.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0])[-5:] == ["model", "lo_c0", "lo_c1", "hi_c0", "hi_c1"]
+    assert [float(found[0][name]) for name in ("lo_c0", "lo_c1", "hi_c0", "hi_c1")] == [0.1, 0.5, 0.5, 0.9]
+    assert [found[1][name] for name in ("lo_c0", "hi_c1")] == ["", ""]
+    assert read_proportions(path).counts.tolist() == [[1, 3], [2, 0]]
+    proportions_csv(path, rows, ["c0", "c1"])
+    assert "lo_" not in path.read_text()
