@@ -68,7 +68,8 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
         model = choose_model(out, done, settings, report, shipped=False) if done else None
         classes = class_names(out, model)
         label_work = LabelWork(work, model.hash if model else "")
-        labelled = label_cohort(out.finished() if done else [], label_work, fleet, report, failures.add)
+        given = {slide.slide_id: slide.given for slide in slides}
+        labelled = label_cohort(out.finished() if done else [], label_work, fleet, report, failures.add, given)
     if labelled:
         write_rows(out, model, [one.row for one in labelled])
     _show_training(out, model)

@@ -1,6 +1,6 @@
 """Label the slides of a cohort and write their tables, each in a worker process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -52,8 +52,12 @@ def label_cohort(
     fleet: Fleet,
     report: Reporter,
     failed: Callable[[Failures], None],
+    given: Mapping[str, str],
 ) -> list[Labelled]:
-    """Label every slide and bring its tables up to date; `failed` is told of each failure. By slide_id."""
+    """Label every slide and bring its tables up to date; `failed` is told of each failure. By slide_id.
+
+    `given` is how the user wrote the path of a slide of this cohort; others go by their slide_id.
+    """
     found = []
     with tallied("label", len(folders), report) as tally:
         names = [folder.slide_id for folder in folders]
@@ -63,7 +67,7 @@ def label_cohort(
                 tally.ended(failed=False, cells=outcome.row.n_cells)
             else:
                 report.fail(str(outcome.of(slide_id)))
-                failed({slide_id: (Path(slide_id), outcome)})
+                failed({slide_id: (Path(given.get(slide_id, slide_id)), outcome)})
                 tally.ended(failed=True)
     return sorted(found, key=lambda labelled: labelled.row.slide_id)
 
