@@ -1,7 +1,9 @@
-# wsipipe as a program in an image: CPU by default.
+# wsipipe as a program in an image.
 #   docker build -t wsipipe .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" wsipipe run slide.svs -o out
-# PyPI's torch brings CUDA libraries; for a small CPU image give pip an index with the CPU build:
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" wsipipe batch slides -o out
+# Networks run on the CPU unless the image sees a GPU (docker run --gpus all) and has a CUDA build of PyTorch. Which build
+# it has is decided by the index: PyTorch's own has one for the CPU, which makes a small image, and one for each CUDA.
 #   docker build --build-arg PIP_EXTRA_INDEX_URL=... -t wsipipe .
 ARG BASE=python:3.11-slim-bookworm
 
@@ -26,5 +28,7 @@ ENV PATH=/opt/wsipipe/bin:/usr/local/bin:/usr/bin:/bin \
 RUN wsipipe doctor
 USER 65534:65534
 WORKDIR /data
+# `docker stop` then ends a run as Ctrl-C does: what is finished is kept, the same command continues
+STOPSIGNAL SIGINT
 ENTRYPOINT ["wsipipe"]
 CMD ["--help"]
