@@ -243,7 +243,9 @@ class Cells:
         return cls(**arrays, contour_offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Cells":
-        """The given rows, in the given order."""
+        """The given rows, in the given order; these very cells where a mask leaves none out."""
+        if rows.dtype == bool and rows.all():
+            return self
         index = np.flatnonzero(rows) if rows.dtype == bool else np.asarray(rows, np.intp)
         lengths = np.diff(self.contour_offset)[index]
         offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
