@@ -36,13 +36,9 @@ def shows(told: str, shown: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tutorial is followed; later pages use its results."""
-    return tmp_path_factory.mktemp("tutorial")
-
-
-@pytest.mark.timeout(400)
-def test_the_tutorial_runs_and_shows_what_it_says(folder: Path) -> None:
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the tutorial was followed to its end."""
+    folder = tmp_path_factory.mktemp("tutorial")
     names: dict[str, object] = {}
     told = ""
     for language, text in blocks("tutorial.md"):
@@ -53,28 +49,30 @@ def test_the_tutorial_runs_and_shows_what_it_says(folder: Path) -> None:
         else:
             code = text.replace('"results/', f'"{folder}/results/')
             exec(compile(code, "tutorial.md", "exec"), names)  # noqa: S102 - the page's own code
-    assert (folder / "for-qupath").is_dir()
+    return folder
 
 
-def test_the_store_is_read_as_the_page_says(folder: Path) -> None:
-    if not (folder / "results").is_dir():
-        pytest.skip("the tutorial did not run")
-    for language, text in blocks("concepts/store.md"):
+def runs(page: str, folder: Path) -> None:
+    """Run the Python of a page in the tutorial's folder."""
+    for language, text in blocks(page):
         assert language == "python"
-        done = subprocess.run([sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-W", "ignore", "-c", text]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
-def test_neighbours_are_found_by_squidpy(folder: Path) -> None:
+@pytest.mark.timeout(600)
+def test_the_tutorial_runs_and_shows_what_it_says(followed: Path) -> None:
+    assert (followed / "for-qupath").is_dir()
+    runs("concepts/store.md", followed)
+
+
+@pytest.mark.timeout(600)
+def test_neighbours_are_found_by_squidpy(request: pytest.FixtureRequest) -> None:
     pytest.importorskip("squidpy", reason="squidpy is not installed: pip install squidpy")
-    if not (folder / "results").is_dir():
-        pytest.skip("the tutorial did not run")
+    folder = request.getfixturevalue("followed")
     shell("wsipipe export results --to anndata", folder)
-    for language, text in blocks("howto/scanpy.md"):
-        assert language == "python"
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", text], cwd=folder, capture_output=True, text=True,
-                              check=False)  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    runs("howto/scanpy.md", folder)
 
 
 def test_every_command_of_the_pages_exists() -> None:
