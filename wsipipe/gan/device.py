@@ -40,7 +40,7 @@ def fast_dtype(device: str) -> torch.dtype:
     """
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    abilities = getattr(torch.cpu, "get_capabilities", dict)()
+    abilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return torch.bfloat16 if any(abilities.get(name) for name in BFLOAT16_CPUS) else torch.float32
 
 
