@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from wsipipe.errors import StoreError, UsageError
 from wsipipe.export.classes import CellClass
 from wsipipe.export.geojson import cells_geojson, tissue_geojson
-from wsipipe.export.h5ad import cells_h5ad
 from wsipipe.export.masks import fits_png, write_mask_png
 from wsipipe.export.ome_zarr import Overview, write_label_zarr
 from wsipipe.export.overlay import write_overlay
-from wsipipe.export.parquet import cells_parquet
 from wsipipe.export.tables import cells_csv
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import pick_device
@@ -113,6 +111,8 @@ def _csv(slide: Exported) -> list[Path]:
 
 
 def _parquet(slide: Exported) -> list[Path]:
+    from wsipipe.export.parquet import cells_parquet  # noqa: PLC0415 - slow to load, and no other form needs it
+
     path = slide.target(".parquet")
     cells_parquet(path, labelled_chunks(slide.store, slide.labels), slide_info(slide.store), slide.names)
     return [path]
@@ -129,6 +129,8 @@ def _geojson(slide: Exported) -> list[Path]:
 
 
 def _anndata(slide: Exported) -> list[Path]:
+    from wsipipe.export.h5ad import cells_h5ad  # noqa: PLC0415 - slow to load, and no other form needs it
+
     path, model, options = slide.target(".h5ad"), slide.model, slide.options
     embedding = None
     if model is not None and options.embedding:
