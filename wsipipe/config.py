@@ -228,7 +228,7 @@ class GanConfig:
     start: str = _choice("random", "default")
     """Weights that G starts from: random ones, or those of the model that ships with the package."""
     restarts: int = _number(1, 1, 100)
-    """Trainings from this many seeds; the one whose classes tell most of two views of a cell is kept, no label seen."""
+    """Trainings from this many seeds; the one whose classes part the measurements best is kept, no label seen."""
     max_cells: int = _number(50_000, 10, 100_000_000)
     """Cells drawn for training, evenly from all slides."""
 

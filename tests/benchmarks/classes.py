@@ -27,7 +27,7 @@ from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
 from wsipipe.cohort.evaluate import cluster_scores, match_points
 from wsipipe.config import GanConfig, Settings, load_recipe
 from wsipipe.drawing import Drawn, draw_cells
-from wsipipe.gan.criteria import criteria
+from wsipipe.gan.criteria import CHOSEN_BY, criteria
 from wsipipe.gan.label import label
 from wsipipe.gan.train import train
 from wsipipe.io.output import OutputFolder
@@ -199,7 +199,7 @@ def show(args: argparse.Namespace) -> None:
             runs = [r[method] for r in mine if method in r]
             cells = " | ".join(middle([r[score] for r in runs]) for score in ("ami", "ari", "purity"))
             print(f"| {method} | {len(runs)} | {cells} |")
-        for line in (*paired(mine), *spread(mine), *agreement(mine)):
+        for line in (*paired(mine), *spread(mine), *agreement(mine), *chosen(mine)):
             print(line)
 
 
@@ -252,6 +252,18 @@ def agreement(rows: list[dict[str, Any]]) -> Iterator[str]:
         whole = spearmanr(value, ami).statistic
         within = spearmanr(_centred(value, split), _centred(ami, split)).statistic
         yield f"{name}: rank correlation with AMI {whole:.2f}, {within:.2f} after taking off each split's mean"
+
+
+def chosen(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """AMI of the seed of each split that the criterion chooses, beside the mean of its seeds."""
+    mine = [r for r in rows if r["what"] == "default"]
+    picks, means = [], []
+    for split in sorted({r["split"] for r in mine}):
+        runs = [r for r in mine if r["split"] == split]
+        picks.append(max(runs, key=lambda r: r["criteria"][CHOSEN_BY])["default"]["ami"])
+        means.append(statistics.mean(r["default"]["ami"] for r in runs))
+    if picks:
+        yield f"default, the seed chosen by {CHOSEN_BY}: AMI {middle(picks)}; mean of the seeds {middle(means)}"
 
 
 def _centred(values: NDArray[np.float64], split: NDArray[np.int64]) -> NDArray[np.float64]:
