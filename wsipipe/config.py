@@ -210,7 +210,7 @@ class GanConfig:
     augment: str = _choice("flips", "dihedral")
     """Random transforms of real cells: the paper's flips, or flips and quarter turns with stain jitter."""
     pooling: str = _choice("mean", "centre")
-    """From the trunk's map to features: its mean (the paper), or that and its mean around the centre, where the cell is."""
+    """Features of the trunk's map: its mean (the paper), or that and its mean around the centre, where the cell is."""
     lambda_measure: float = _number(0.0, 0.0, 1000.0)
     """Weight of the trunk's error in telling a real cell's measurements; 0 is the paper."""
     lambda_teach: float = _number(0.0, 0.0, 1000.0)
