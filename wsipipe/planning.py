@@ -128,7 +128,7 @@ def _is_fold(slide: Slide, fold: Fold, overview: Grid, grid: Grid, white: tuple[
     """Look at what may be a fold in squares of finer pixels, spread over it."""
     scale, shrink = overview.downsample / grid.downsample, pixels_per_um(grid.mpp)
     reach = math.ceil(um_to_px(FOLD_REACH_UM, grid.mpp))
-    places = np.argwhere(fold.inside) + (fold.box.y, fold.box.x)
+    places = np.argwhere(fold.core) + (fold.box.y, fold.box.x)
     inside, beside = [], []
     for y, x in ((places[:: -(-len(places) // FOLD_LOOKS)] + 0.5) * scale).astype(int).tolist():
         left, top = max(0, x - reach), max(0, y - reach)
@@ -138,7 +138,7 @@ def _is_fold(slide: Slide, fold: Fold, overview: Grid, grid: Grid, white: tuple[
         row = ((top + (np.arange(small.shape[0]) + 0.5) * shrink) / scale).astype(np.intp) - fold.box.y
         column = ((left + (np.arange(small.shape[1]) + 0.5) * shrink) / scale).astype(np.intp) - fold.box.x
         at = np.ix_(np.clip(row, 0, fold.box.height - 1), np.clip(column, 0, fold.box.width - 1))
-        inside.append(small[fold.inside[at]])
+        inside.append(small[fold.core[at]])
         beside.append(small[fold.beside[at]])
     return lies_double(np.concatenate(inside), np.concatenate(beside), white)
 

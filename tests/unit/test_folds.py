@@ -37,6 +37,8 @@ def found(rgb: np.ndarray, config: QualityConfig = CONFIG) -> tuple[list[Fold], 
         box = fold.box
         assert fold.inside.shape == fold.beside.shape == (box.height, box.width)
         assert not (fold.inside & fold.beside).any()
+        assert fold.core.any()
+        assert not (fold.core & ~fold.inside).any()
         mask[box.y : box.bottom, box.x : box.right] |= fold.inside
     assert not (mask & ~tissue).any()
     return folds, mask
@@ -47,7 +49,7 @@ def looks_double(rgb: np.ndarray, fold: Fold) -> bool:
     box, scale = fold.box, round(OVERVIEW_MPP)
     small = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     part = small[box.y * scale : box.bottom * scale, box.x * scale : box.right * scale]
-    inside, beside = (np.kron(m, np.ones((scale, scale), bool))[: len(part)] for m in (fold.inside, fold.beside))
+    inside, beside = (np.kron(m, np.ones((scale, scale), bool))[: len(part)] for m in (fold.core, fold.beside))
     return lies_double(part[inside], part[beside], GLASS_RGB)
 
 

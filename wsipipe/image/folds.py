@@ -47,10 +47,11 @@ Stain = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Fold:
-    """What may be a fold: its place on the overview, its pixels there, and the tissue just beside it."""
+    """What may be a fold: its place on the overview, its pixels there, those but for its edge, the tissue beside it."""
 
     box: Box
     inside: NDArray[np.bool_]
+    core: NDArray[np.bool_]
     beside: NDArray[np.bool_]
 
 
@@ -100,7 +101,7 @@ def find_folds(
         crop = _Crop(labels[part] == i, tissue[part], (first[part], second[part]))
         if _is_dense(crop, config) and _has_steep_rim(crop, mpp, config):
             rows, columns = crop.inside.shape
-            found.append(Fold(Box(x, y, columns, rows), _widened(crop, mpp), _outside(crop, mpp)))
+            found.append(Fold(Box(x, y, columns, rows), _widened(crop, mpp), _core(crop, mpp), _outside(crop, mpp)))
     return found
 
 
@@ -169,6 +170,12 @@ def _outside(crop: _Crop, mpp: float) -> NDArray[np.bool_]:
     """Tissue beside a candidate, but for its soft edge."""
     near, far = (cv2.dilate(crop.inside.astype(np.uint8), _disc(um, mpp)) > 0 for um in (_GAP_UM, _OUTSIDE_UM))
     return np.asarray(far & ~near & crop.tissue)
+
+
+def _core(crop: _Crop, mpp: float) -> NDArray[np.bool_]:
+    """A candidate without its edge, where one layer ends; all of it where it is no wider."""
+    core = cv2.erode(crop.inside.astype(np.uint8), _disc(_GAP_UM, mpp)) > 0
+    return np.asarray(core if core.any() else crop.inside)
 
 
 def _widened(crop: _Crop, mpp: float) -> NDArray[np.bool_]:
