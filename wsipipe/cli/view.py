@@ -1,5 +1,7 @@
 """`wsipipe view`: the slides of an output in the browser, with their cells."""
 
+import os
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -26,10 +28,15 @@ def command(out: Path, slides: tuple[Path, ...], port: int, no_browser: bool, de
 
     with serve(out, slides, port, Console()) as server:
         click.echo(server.url)
-        if not no_browser:
+        if not no_browser and _has_screen():
             webbrowser.open(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
     return 0
+
+
+def _has_screen() -> bool:
+    """Whether a browser can open a window; without one, Python would start a browser in this very terminal."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
