@@ -99,6 +99,10 @@ def test_the_state_of_another_training_is_not_taken(patches: np.ndarray, tmp_pat
 def test_what_a_training_depends_on(patches: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     identity = training_identity(patches, SHIPPED, 0, "cpu")
     assert identity == training_identity(patches.copy(), SHIPPED, 0, "cpu")
+    measured = np.arange(480.0).reshape(60, 8)
+    taught = training_identity(patches, SHIPPED, 0, "cpu", measured)
+    assert identity["cells"] != taught["cells"] != training_identity(patches, SHIPPED, 0, "cpu", measured + 1)["cells"]
+    assert training_identity(patches, SHIPPED, 0, "cpu", start="abc") != identity
     monkeypatch.setattr(resume, "_DIGEST_ROWS", 10)
     assert training_identity(patches, SHIPPED, 0, "cpu")["cells"] != identity["cells"]
     assert (

@@ -73,18 +73,28 @@ class SavedTraining:
         self.path.unlink(missing_ok=True)
 
 
-def training_identity(cells: NDArray[np.uint8], config: GanConfig, seed: int, device: str) -> dict[str, Any]:
-    """What the course of a training depends on: settings, cells, seed, device and PyTorch.
+def training_identity(
+    cells: NDArray[np.uint8],
+    config: GanConfig,
+    seed: int,
+    device: str,
+    measured: NDArray[np.float64] | None = None,
+    start: str = "",
+) -> dict[str, Any]:
+    """What the course of a training depends on: settings, cells and what is measured of them, start, seed, PyTorch.
 
-    Of many cells, evenly spaced ones are looked at.
+    Of many cells, evenly spaced ones are looked at. `start` is the hash of the model whose weights it starts from.
     """
     rows = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), _DIGEST_ROWS)).round().astype(np.intp))
     digest = hashlib.sha256(str(cells.shape).encode())
     for row in rows:
         digest.update(np.ascontiguousarray(cells[row]).tobytes())
+    if measured is not None:
+        digest.update(np.ascontiguousarray(measured[rows]).tobytes())
     return {
         "config": dataclasses.asdict(config),
         "cells": digest.hexdigest(),
+        "start": start,
         "seed": seed,
         "device": device,
         "torch": torch.__version__,

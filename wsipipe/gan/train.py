@@ -92,7 +92,11 @@ def train(
     lessons = _lessons(measured, config, len(cells), seed)
     _check_start(start, config, cells.shape[1])
     tensors_before = None if start is None else start.tensors
-    saved = None if resume is None else SavedTraining(resume, training_identity(cells, config, seed, device))
+    saved = None
+    if resume is not None:
+        values = None if measured is None else measured.values
+        identity = training_identity(cells, config, seed, device, values, start.hash if start is not None else "")
+        saved = SavedTraining(resume, identity)
     with workers(device) as threads:
         trainer = Trainer(_placed(cells, device), config, seed, threads, lessons, tensors_before)
         curve = _run(trainer, progress, saved)
