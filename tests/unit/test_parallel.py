@@ -190,3 +190,14 @@ def test_worker_processes_listen_on_this_machine_only():
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]
         sockets = [c for process in family for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
     assert {c.laddr.ip for c in sockets} == {"127.0.0.1"}
+
+
+def settled(shared: None, item: int, share: int) -> tuple[str, bool]:
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return Path("/proc/self/oom_score_adj").read_text().strip(), ignored
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="Linux")
+def test_workers_leave_ctrl_c_to_the_user_and_go_first_when_memory_runs_out():
+    with Fleet(1) as fleet:
+        assert list(fleet.each(settled, None, [0], lambda _: None)) == [(0, ("500", True))]

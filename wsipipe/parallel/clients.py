@@ -4,7 +4,6 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from wsipipe.errors import UsageError
@@ -46,10 +45,9 @@ def processes(count: int) -> Any:
             dashboard_address=_NOWHERE,
             worker_dashboard_address=_NOWHERE,
             memory_limit=0,
+            preload=["wsipipe.parallel.settle"],
         )
-        client = Client(cluster, set_as_default=False)
-    client.run(_die_first)
-    return client
+        return Client(cluster, set_as_default=False)
 
 
 def cluster(address: str) -> Any:
@@ -80,9 +78,3 @@ def _no_network_needed() -> Iterator[None]:
         # without any network Dask warns that it found no address for itself; on one machine it needs none
         warnings.filterwarnings("ignore", "Couldn't detect a suitable IP", RuntimeWarning)
         yield
-
-
-def _die_first() -> None:
-    """Ask the system to take this worker process, not the one that gathers the results, when memory runs out."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
