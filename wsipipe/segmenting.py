@@ -47,7 +47,7 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Map
         identity = identify(path, slide.info, settings)
         if _reusable(folder, identity, report):
             report.say(f"{folder.slide_id}: cells are there already")
-            return CellStore(folder.store)
+            return _noted(folder)
         given = read_given(settings, slide.info)
         if folder.store.is_dir():
             report.say(
@@ -75,21 +75,22 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Map
         else:
             plan = _measure_tiles(plan, outline_all(given, plan, pool, report), spool, pool, report)
         tiled = time.monotonic()
+        spool.check_there()
         _finish(plan, spool, folder, identity, settings.recipe, pool.threads)
         spool.remove()
     timings = {"plan_s": planned - begun, "tiles_s": tiled - planned, "store_s": time.monotonic() - tiled}
-    store = CellStore(folder.store)
+    store = _noted(folder, timings={name: round(seconds, 2) for name, seconds in timings.items()})
     counts = store.attributes["counts"]
-    folder.note(
-        state="segmented",
-        slide=store.attributes["slide"],
-        grid=store.attributes["grid"],
-        stain=store.attributes["stain"],
-        counts=counts,
-        warnings=store.attributes["warnings"],
-        timings={name: round(seconds, 2) for name, seconds in timings.items()},
-    )
     report.say(f"{folder.slide_id}: {counts['cells']} cells on {counts['tissue_mm2']:.2f} mm2 of tissue")
+    return store
+
+
+def _noted(folder: SlideFolder, **more: Any) -> CellStore:
+    """The finished store, whose facts are in run.json; a run that was killed may not have come to write them there."""
+    store = CellStore(folder.store)
+    if more or "counts" not in folder.facts():
+        facts = {name: store.attributes[name] for name in ("recipe", "slide", "grid", "stain", "counts", "warnings")}
+        folder.note(state="segmented", slide_id=store.slide_id, **store.attributes["identity"], **facts, **more)
     return store
 
 

@@ -28,6 +28,7 @@ from wsipipe import pipeline  # noqa: F401 - imported once, before the forks
 from wsipipe.cli import batch, run  # noqa: F401
 from wsipipe.cli.main import main as wsipipe
 from wsipipe.image.synthetic import make_slide
+from wsipipe.labelling import SHIPPED
 
 REAL = (
     "slides_derived/MoNuSeg_TCGA-21-5784_pyramid_0.2527mpp.tif",
@@ -92,10 +93,11 @@ def trials(kind: str, moments: int, seed: int, folder: Path) -> Iterator[Trial]:
     """Kill, run again and compare, so many times; the moments are spread over the time that one run takes."""
     paths = slides(folder / "slides")
     (folder / "small-tiles.toml").write_text(RECIPE)
+    model = shutil.copy(SHIPPED, folder)
 
     def arguments(out: Path) -> list[str]:
         what = [str(folder / "slides")] if kind == "batch" else list(map(str, paths))
-        options = ["--recipe", str(folder / "small-tiles.toml"), "--model", "default", "--workers", "1"]
+        options = ["--recipe", str(folder / "small-tiles.toml"), "--model", str(model), "--workers", "1"]
         return [kind, *what, "-o", str(out), *options]
 
     log = folder / "log.txt"

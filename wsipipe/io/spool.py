@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
-from wsipipe.errors import StoreError
+from wsipipe.errors import SlideError, StoreError
 from wsipipe.records import Cells, row_order
 
 _RAGGED = ("patches", "contour_offset", "contour_xy")
@@ -122,6 +122,18 @@ class Spool:
         table = np.fromfile(self._files["cells"], _ROW)
         files = {"patches": self._files["patches"].fileno(), "contours": self._files["contours"].fileno()}
         return SpooledRows(table, np.ones(len(table), bool) if kept is None else kept, files, self._patch)
+
+    def check_there(self) -> None:
+        """Make sure that what is open is what lies on disk.
+
+        Raises
+        ------
+        SlideError
+            If the folder was deleted meanwhile: open files outlive it, but nothing else of the slide does.
+        """
+        journal = self._path("journal")
+        if not journal.is_file() or not os.path.samestat(journal.stat(), os.fstat(self._files["journal"].fileno())):
+            raise SlideError("its output folder was deleted or moved meanwhile", "run it again")
 
     def remove(self) -> None:
         """Delete the folder, once what it held is in a finished store."""
