@@ -19,7 +19,7 @@ from wsipipe.records import Box, SlideInfo
 VERSION = "0.5"
 
 BLOCK_PX = 2048
-"""Side of what is drawn at once, and of a shard (one file): 16 MB."""
+"""Side of a shard (one file): 16 MB. Twice that is drawn at once, so that whole shards of two levels come of it."""
 
 _CHUNK_PX = 1024
 _SMALLEST_PX = 1024
@@ -46,7 +46,7 @@ def write_label_zarr(
 ) -> None:
     """Write `labels/nuclei` (cell_id + 1) and, where there are classes, `labels/classes` (class index + 1).
 
-    One block of BLOCK_PX is held at a time; blocks without cells are not stored. Every level takes each second pixel
+    Some 100 MB are held at a time; blocks without cells are not stored. Every level takes each second pixel
     of the finer one, so that no label is ever mixed.
 
     Parameters
@@ -74,16 +74,15 @@ def write_label_zarr(
     levels = {name: _levels(labels, name, info, facts[name], _DTYPES[name]) for name in names}
     if class_of is not None:
         class_of = np.concatenate([[0], class_of + 1]).astype(np.uint8)
-    for box in _blocks(info.width_px, info.height_px):
+    for box in _blocks(info.width_px, info.height_px, 2 * BLOCK_PX):
         drawn = draw(box)
         if drawn is None:
             continue
-        place = slice(box.y, box.bottom), slice(box.x, box.right)
-        levels["nuclei"][0][place] = drawn
+        _put(levels["nuclei"], box, drawn)
         if class_of is not None:
-            levels["classes"][0][place] = class_of[drawn]
+            _put(levels["classes"], box, class_of[drawn])
     for pyramid in levels.values():
-        for finer, coarser in pairwise(pyramid):
+        for finer, coarser in pairwise(pyramid[1:]):
             _halve(finer, coarser)
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
@@ -92,10 +91,19 @@ def write_label_zarr(
 _DTYPES = {"nuclei": "u4", "classes": "u1"}
 
 
-def _blocks(width_px: int, height_px: int) -> Iterator[Box]:
-    for y in range(0, height_px, BLOCK_PX):
-        for x in range(0, width_px, BLOCK_PX):
-            yield Box(x, y, min(BLOCK_PX, width_px - x), min(BLOCK_PX, height_px - y))
+def _blocks(width_px: int, height_px: int, side_px: int) -> Iterator[Box]:
+    for y in range(0, height_px, side_px):
+        for x in range(0, width_px, side_px):
+            yield Box(x, y, min(side_px, width_px - x), min(side_px, height_px - y))
+
+
+def _put(pyramid: list["zarr.Array[Any]"], box: Box, drawn: NDArray[Any]) -> None:
+    """Write a box, whose corner is even, into the two finest levels."""
+    pyramid[0][box.y : box.bottom, box.x : box.right] = drawn
+    if len(pyramid) > 1:
+        half = drawn[::2, ::2]
+        y, x = box.y // 2, box.x // 2
+        pyramid[1][y : y + half.shape[0], x : x + half.shape[1]] = half
 
 
 def _levels(
@@ -124,7 +132,7 @@ def _levels(
 def _halve(finer: "zarr.Array[Any]", coarser: "zarr.Array[Any]") -> None:
     """Every second pixel, a shard of the coarser level at a time; empty ones are left out by Zarr."""
     height, width = coarser.shape
-    for box in _blocks(width, height):
+    for box in _blocks(width, height, BLOCK_PX):
         taken = np.asarray(finer[2 * box.y : 2 * box.bottom, 2 * box.x : 2 * box.right])[::2, ::2]
         if taken.any():
             coarser[box.y : box.bottom, box.x : box.right] = taken
