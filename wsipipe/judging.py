@@ -14,6 +14,7 @@ from wsipipe.cohort.reasons import Reason, reasons
 from wsipipe.cohort.vectors import shares
 from wsipipe.cohort.verdict_scores import auc, calibration, confusion, table_scores
 from wsipipe.errors import ModelError, UsageError
+from wsipipe.io.output import slide_digest
 from wsipipe.io.verdict_files import (
     ProportionTable,
     names_of,
@@ -24,6 +25,9 @@ from wsipipe.io.verdict_files import (
 )
 from wsipipe.progress import Reporter
 from wsipipe.verdicts import load_slides, write_left_out
+
+SEEN = "the classifier was fitted to it"
+"""Note on a slide whose verdict says little about the classifier."""
 
 
 def fit(
@@ -46,6 +50,7 @@ def fit(
         "patients": len(np.unique(slides.groups)) if slides.has_patients else None,
         "classes": list(table.class_names),
         "seed": seed,
+        "trained_on": sorted(slide_digest(slide_id) for slide_id in slides.slide_ids),
     }
     usual = shares(slides.counts).mean(axis=0)
     return Classifier(fitted.rule, slides.labels, table.model, usual, facts), table, slides
@@ -87,12 +92,14 @@ def predict(proportions: Path, classifier_file: Path, target: Path) -> list[tupl
         )
     judged = np.flatnonzero(table.counts.sum(axis=1) > 0)
     fields = [["", *[""] * len(classifier.labels), "", "no cells"] for _ in table.slide_ids]
+    seen = set(classifier.facts.get("trained_on", ()))
     if len(judged):
         counts = table.counts[judged]
         why = reasons(classifier.rule, counts, classifier.usual)
         for row, p, reason in zip(judged, classifier.rule.probabilities(counts), why, strict=True):
             verdict = classifier.labels[int(p.argmax())]
-            fields[row] = [verdict, *(f"{value:.4f}" for value in p), reason_text(reason, table.class_names), ""]
+            note = SEEN if slide_digest(table.slide_ids[row]) in seen else ""
+            fields[row] = [verdict, *(f"{value:.4f}" for value in p), reason_text(reason, table.class_names), note]
     header = ["slide_id", "verdict", *(f"p_{label}" for label in classifier.labels), "reasons", "note"]
     lines = [[slide_id, *own] for slide_id, own in zip(table.slide_ids, fields, strict=True)]
     write_table(target, header, lines)
@@ -127,6 +134,11 @@ def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]
         )
     place = {slide_id: row for row, slide_id in enumerate(said.slide_ids)}
     at = [place[slide_id] for slide_id in slides.slide_ids]
+    known = sum(said.notes[row] == SEEN for row in at)
+    if known:
+        warn(
+            f"the classifier was fitted to {known} of these {len(at)} slides: the scores are too good; see classify cv"
+        )
     y = np.array([said.labels.index(slides.labels[i]) for i in slides.y], np.intp)
     verdict = np.array([said.labels.index(said.verdicts[row]) for row in at], np.intp)
     table, probability = confusion(y, verdict, len(said.labels)), said.probability[at]

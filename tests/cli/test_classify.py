@@ -121,6 +121,9 @@ def test_few_slides_or_one_label_is_an_error_that_says_how_many(tmp_path: Path, 
 
 def test_fit_predict_and_evaluate(tmp_path: Path, capsys) -> None:
     old, new = cohort(tmp_path / "old"), cohort(tmp_path / "new", n=20, seed=9)
+    for name in ("proportions.csv", "labels.csv"):  # other slides than the old ones
+        text = (new / name).read_text().replace("\ns", "\nt")
+        (new / name).write_text(text)
     call = ["classify", "fit", old / "proportions.csv", "--labels", old / "labels.csv", "-o", tmp_path / "v"]
     code, _, err = wsipipe(capsys, *call)
     assert code == 0, err
@@ -149,9 +152,16 @@ def test_fit_predict_and_evaluate(tmp_path: Path, capsys) -> None:
     assert scores["slides"] == 20
     assert scores["accuracy"] == pytest.approx(np.mean(right))
     assert np.sum(scores["confusion"]) == 20
+    assert "fitted to" not in err
     code, out, _ = wsipipe(capsys, "evaluate", "slides", target, "--labels", new / "labels.csv")
     assert "balanced_accuracy" in out
     assert "normal" in out
+
+    wsipipe(capsys, "classify", "predict", old / "proportions.csv", "--classifier", classifier, "-o", target)
+    assert {row["note"] for row in rows_of(target)} == {"the classifier was fitted to it"}
+    code, _, err = wsipipe(capsys, "evaluate", "slides", target, "--labels", old / "labels.csv")
+    assert code == 0
+    assert "warning: the classifier was fitted to 32 of these 32 slides: the scores are too good" in err
 
 
 def test_proportions_of_another_model_are_refused(tmp_path: Path, capsys) -> None:

@@ -60,12 +60,13 @@ class LabelTable:
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """Slides with a verdict, the names of the labels, and their probabilities, float64 (n, labels)."""
+    """Slides with a verdict, the names of the labels, their probabilities, float64 (n, labels), and the notes."""
 
     slide_ids: tuple[str, ...]
     verdicts: tuple[str, ...]
     labels: tuple[str, ...]
     probability: NDArray[np.float64]
+    notes: tuple[str, ...]
 
 
 def read_proportions(path: Path) -> ProportionTable:
@@ -157,8 +158,13 @@ def read_predictions(path: Path) -> PredictionTable:
         probability = np.array([[float(row[i]) for i in places] for row in rows])
     except (ValueError, IndexError) as error:
         raise UsageError(f"holds something else than probabilities ({error})", "predict again", path.name) from error
+    note = header.index("note") if "note" in header else len(header)
     return PredictionTable(
-        tuple(csv_text(row[0]) for row in rows), tuple(csv_text(row[1]) for row in rows), labels, probability
+        tuple(csv_text(row[0]) for row in rows),
+        tuple(csv_text(row[1]) for row in rows),
+        labels,
+        probability,
+        tuple(csv_text(row[note]) if note < len(row) else "" for row in rows),
     )
 
 
