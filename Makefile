@@ -20,6 +20,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -r wsipipe -ll
 
 check: $(VENV)/.installed browser
 	$(BIN)/python -m pytest -n 2 --dist worksteal
