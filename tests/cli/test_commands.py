@@ -39,7 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     slide = write_tiny_slide(folder, "tiny.svs")
     with pytest.raises(SystemExit) as stopped:
-        main(["run", str(slide), "-o", str(folder / "out"), *TOY])
+        main(["run", str(slide), "-o", str(folder / "out"), *TOY, "--train"])
     assert not stopped.value.code
     return folder
 
@@ -48,7 +48,7 @@ def test_run_gives_every_file_of_the_contract(finished: Path) -> None:
     out = finished / "out"
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and "cells.zarr" not in p.parts}
     assert names == {
-        "proportions.csv", "model.safetensors", "classes.toml",
+        "proportions.csv", "model.safetensors", "classes.toml", "training.html",
         *(f"tiny/{n}" for n in ("cells.csv", "cells.geojson", "report.html", "run.json")),
     }  # fmt: skip
     assert (out / "tiny" / "cells.zarr" / "zarr.json").is_file()
@@ -63,6 +63,19 @@ def test_run_gives_every_file_of_the_contract(finished: Path) -> None:
     assert facts["slide"]["mpp"] == 0.5
     assert facts["counts"]["cells"] == len(cells)
     assert "/" not in json.dumps(facts["slide"]), "no path may leave in the facts"
+
+
+def test_without_model_the_shipped_one_labels_and_k_is_refused(tmp_path: Path, capsys) -> None:
+    slide = write_tiny_slide(tmp_path, "s.svs")
+    code, _, err = wsipipe(capsys, "run", slide, "-o", tmp_path / "out", *TOY)
+    assert code == 0
+    assert "ships with wsipipe" in err
+    assert "training" not in err
+    assert not (tmp_path / "out" / "training.html").exists()
+    code, _, err = wsipipe(capsys, "run", slide, "-o", tmp_path / "three", *TOY, "-k", "3")
+    assert code == 2
+    assert "has 5 classes: add --train" in err
+    assert not (tmp_path / "three").exists(), "refused before any work"
 
 
 def test_cells_lie_on_the_drawn_nuclei(finished: Path) -> None:
@@ -81,7 +94,7 @@ def test_second_run_reuses_and_overwrite_starts_again(finished: Path, tmp_path: 
     assert "cells are there already" in err
     assert "training" not in err
     assert before == {p: p.read_bytes() for p in out.rglob("cells.csv")}
-    code, _, err = wsipipe(capsys, "run", finished / "tiny.svs", "-o", out, *TOY, "--overwrite")
+    code, _, err = wsipipe(capsys, "run", finished / "tiny.svs", "-o", out, *TOY, "--train", "--overwrite")
     assert code == 0
     assert "already" not in err
     assert "training" in err
@@ -225,7 +238,7 @@ def test_changed_slide_is_done_again(tmp_path: Path, capsys) -> None:
         (["run", "x.svs", "-o", "o", "-k", "1"], "--classes"),
         (["run", "x.svs", "-o", "o", "--model", "nowhere.safetensors"], "nowhere.safetensors"),
         (["nonsense"], "nonsense"),
-        (["label", "nowhere", "--model", "default"], "--model"),
+        (["label", "nowhere", "--model", "nowhere.safetensors"], "--model"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path: Path, monkeypatch, capsys, arguments, wanted) -> None:

@@ -29,7 +29,8 @@ def settings_for(case: str, out: Path, model: Path | None, tile_px: int, **more:
     recipe = load_recipe(CASES[case][2])
     gan = load_recipe("toy").gan
     recipe = dataclasses.replace(recipe, tiling=TilingConfig(tile_px=tile_px), gan=gan)
-    return Settings(out=out, recipe=recipe, mpp=CASES[case][1], model=model and str(model), **more)  # type: ignore[arg-type]
+    named = model and str(model)
+    return Settings(out=out, recipe=recipe, mpp=CASES[case][1], model=named, train=named is None, **more)  # type: ignore[arg-type]
 
 
 def tables(out: Path, stem: str) -> dict[str, bytes]:
