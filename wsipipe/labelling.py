@@ -56,6 +56,8 @@ def choose_model(
     if shipped and not settings.train:
         model = load_model(DEFAULT_MODEL)
         report.say(f"model {model.hash}: the one that ships with wsipipe (--train fits one on these slides instead)")
+        if settings.recipe.stain.method == "given":
+            report.warn("the model that ships knows haematoxylin and eosin only: --train fits one on these stains")
         return keep_model(out, model, SHIPS)
     model = keep_model(out, train_model(stores, settings, report, out.training), TRAINED)
     out.training.unlink(missing_ok=True)
