@@ -1,5 +1,6 @@
 """Linear and RBF SVM, logistic regression and k-means on slide vectors, each chosen inside its training slides."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -128,6 +129,7 @@ def fit_classifier(
 def _pipeline(name: str, seed: int) -> tuple[Pipeline, list[dict[str, list[Any]]]]:
     """Steps, and what is tried; of equals the first, so the plainest vector and the strongest penalty lead."""
     model: Any
+    tried: Mapping[str, tuple[float, ...]]
     if name == "linear-svm":
         model, key, tried = LinearSVC(dual=False, max_iter=_ITERATIONS), "classifier__C", _LINEAR_C
     elif name == "rbf-svm":
