@@ -38,6 +38,12 @@ def atomic_write(path: Path | str, mode: Literal["w", "wb"] = "w") -> contextlib
     return _replacing(Path(path), mode)
 
 
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left of files in `folder` that they were writing, or of the one called `name`."""
+    for left in folder.glob(f".{name}*.part"):
+        left.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _replacing(path: Path, mode: Literal["w", "wb"]) -> Iterator[IO[Any]]:
     # The name starts with a dot and ends in .part: no reader, and no glob for the real ending, takes it up.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wsipipe.atomic import atomic_write
+from wsipipe.atomic import atomic_write, sweep
 from wsipipe.cohort.intervals import proportion_intervals
 from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_row
 from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
@@ -46,6 +46,7 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
         made_by["labels"] = {"computed": labels.computed}
     digests = {path.name: [path.stat().st_size, _file_digest(path)] for path in (csv_path, geojson_path)}
     folder.note(state="labelled" if model else "segmented", **made_by, tables=shown, digests=digests)
+    sweep(folder.path)
 
 
 def table_faults(folder: SlideFolder, *, sizes_only: bool = False) -> list[str]:
@@ -87,6 +88,7 @@ def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[Proportion
     """proportions.csv of these rows; with intervals when one of them has some."""
     classes = class_names(out, model) or default_classes(len(rows[0].counts))
     proportions_csv(out.proportions, rows, [c.name for c in classes], any(row.low for row in rows))
+    sweep(out.path, out.proportions.name)
 
 
 def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe.atomic import atomic_write
+from wsipipe.atomic import atomic_write, sweep
 
 
 def test_text_is_written_as_given_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -67,3 +67,12 @@ def test_the_longest_name_a_file_system_takes_still_works(tmp_path: Path) -> Non
     with atomic_write(tmp_path / name) as f:
         f.write("1")
     assert (tmp_path / name).read_text() == "1"
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    for name in (".cells.csv.0123.part", ".run.json.4567.part", ".cells.zarr.partial", "cells.csv", "a.part"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, "run.json")
+    assert not (tmp_path / ".run.json.4567.part").exists()
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".cells.zarr.partial", "cells.csv", "a.part"}
