@@ -16,7 +16,15 @@ SLIDE_COLUMNS = ("path", "wsi", "filename", "slide", "slide_id")
 
 _ALIASES = {"wsi_mpp": "mpp", "wsi_magnification": "magnification", "case_id": "patient"}
 _KEPT = ("mpp", "magnification", "label", "patient", "slide_id")
-_RESERVED = {"proportions.csv", "failures.csv", "cohort.csv", "model.safetensors", "classes.toml", "report.html"}
+_RESERVED = {
+    "proportions.csv",
+    "failures.csv",
+    "cohort.csv",
+    "model.safetensors",
+    "classes.toml",
+    "report.html",
+    "training.html",
+}
 _LONGEST_ID = 200
 
 
