@@ -88,7 +88,8 @@ def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[Proportion
     """proportions.csv of these rows; with intervals when one of them has some."""
     classes = class_names(out, model) or default_classes(len(rows[0].counts))
     proportions_csv(out.proportions, rows, [c.name for c in classes], any(row.low for row in rows))
-    sweep(out.path, out.proportions.name)
+    for path in (out.proportions, out.model, out.classes, out.failures, out.cohort, out.report):
+        sweep(out.path, path.name)
 
 
 def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]:
