@@ -90,7 +90,8 @@ def test_a_cohort_gives_every_file_of_the_contract_and_one_failure(finished: tup
     ]
     names = {p.name for p in out.iterdir() if not p.name.startswith(".")}
     assert names == {
-        "a", "b&<i>", "c", "proportions.csv", "failures.csv", "model.safetensors", "classes.toml", "report.html", "training.html",
+        "a", "b&<i>", "c", "proportions.csv", "failures.csv", "model.safetensors", "classes.toml",
+        "report.html", "training.html",
     }  # fmt: skip
     (failure,) = rows(out / "failures.csv")
     assert failure["slide_id"] == "bad"

@@ -105,7 +105,7 @@ def _model(path: Path, model_hash: str) -> Model:  # noqa: ARG001 - the hash tel
 def _thumbnail(store: CellStore) -> str:
     """The whole slide; of a small image, whose overview has few pixels, the field of view with the most cells."""
     overview: NDArray[np.uint8] = np.asarray(store.array("overview")[:])
-    if max(overview.shape[:2]) < THUMBNAIL_PX and len(store.array("details")):
+    if max(overview.shape[:2]) < THUMBNAIL_PX and store.array("details").shape[0]:
         overview = np.asarray(store.array("details")[0])
     shrink = max(overview.shape[:2]) / THUMBNAIL_PX
     size = (max(1, round(overview.shape[1] / shrink)), max(1, round(overview.shape[0] / shrink)))
