@@ -58,7 +58,7 @@ def test_flat_tissue_has_no_folds() -> None:
     assert not any(looks_double(slide(), fold) for fold in folds)
 
 
-@pytest.mark.parametrize(("width_um", "seed"), [(40, 1), (60, 4)])
+@pytest.mark.parametrize(("width_um", "seed"), [(40, 3), (60, 4)])
 def test_a_strip_of_double_tissue_is_found(width_um: float, seed: int) -> None:
     rgb, where = folded(slide(), MPP, width_um, seed=seed)
     folds, mask = found(rgb)
@@ -71,7 +71,7 @@ def test_a_strip_of_double_tissue_is_found(width_um: float, seed: int) -> None:
 
 
 def test_thresholds_of_the_recipe_decide() -> None:
-    rgb, _ = folded(slide(), MPP, 40, seed=1)
+    rgb, _ = folded(slide(), MPP, 40, seed=3)
     assert found(rgb)[0]
     for change in ({"fold_density": 9.0}, {"fold_step": 2.8}, {"least_fold_um2": 1e8}):
         assert not found(rgb, dataclasses.replace(CONFIG, **change))[0]
