@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,14 @@ STEPS = 6
 SHIPPED = dataclasses.replace(load_recipe("toy").gan, channels=8, batch=4, real_batch=8, steps=STEPS, anneal=True)
 PAPER = dataclasses.replace(load_recipe("paper").gan, channels=8, steps=STEPS, batch=4, critic_steps=2)
 CONFIGS = pytest.mark.parametrize("config", [SHIPPED, PAPER], ids=["default", "paper"])
+
+
+@pytest.fixture(autouse=True)
+def _plain_interrupts() -> Iterator[None]:
+    """The browser driver of other tests leaves a handler of its own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
