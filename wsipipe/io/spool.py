@@ -152,10 +152,12 @@ class Spool:
             self.tiles[entry["tile"]] = entry["facts"]
             ends = entry["ends"]
             good += len(line)
-        journal.truncate(good)
-        for name, end in ends.items():
-            self._files[name].truncate(end)
-            self._files[name].seek(end)
+        for name, end in {**ends, "journal": good}.items():
+            file = self._files[name]
+            # ext4 writes a file that was ever truncated to disk when it is closed, even if it is deleted next
+            if file.seek(0, os.SEEK_END) > end:
+                file.truncate(end)
+            file.seek(end)
         self._rows = ends["cells"] // _ROW.itemsize
 
     def _checks(self, begins: dict[str, int], entry: dict[str, Any]) -> bool:
