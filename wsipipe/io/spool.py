@@ -233,16 +233,26 @@ class SpooledRows:
     def _gather(
         self, name: str, dtype: np.dtype[Any], first: NDArray[np.int64], lengths: NDArray[np.int64]
     ) -> NDArray[Any]:
-        """`lengths[i]` records from record `first[i]` on, for every i; one read each, into its place."""
+        """`lengths[i]` records from record `first[i]` on, for every i.
+
+        A tile's cells lie together, so what is asked for in the order of the slide is read in few pieces in the order
+        of the file, and put in its place then.
+        """
         out = np.empty((int(lengths.sum()), *dtype.shape), dtype.base)
         if not len(out):
             return out
-        view, size = out.data.cast("B"), dtype.itemsize
-        ends = np.cumsum(lengths) * size
-        spans = zip((first * size).tolist(), (ends - lengths * size).tolist(), ends.tolist(), strict=True)
-        got = sum(os.preadv(self._files[name], [view[begin:end]], place) for place, begin, end in spans)
+        order = np.argsort(first, kind="stable")
+        begin, length = first[order], lengths[order]
+        heads = np.flatnonzero(np.concatenate([[True], begin[1:] != begin[:-1] + length[:-1]]))
+        read = np.empty_like(out)
+        view, size = read.data.cast("B"), dtype.itemsize
+        ends = np.cumsum(np.add.reduceat(length, heads)) * size
+        spans = zip((begin[heads] * size).tolist(), [0, *ends[:-1].tolist()], ends.tolist(), strict=True)
+        got = sum(os.preadv(self._files[name], [view[start:end]], place) for place, start, end in spans)
         if got != out.nbytes:
             raise StoreError("finished tiles are cut short on disk", "run it again")
+        wanted = (np.cumsum(lengths) - lengths)[order]  # where each one's records belong
+        out[np.repeat(wanted - (np.cumsum(length) - length), length) + np.arange(len(out))] = read
         return out
 
 
