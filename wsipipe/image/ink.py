@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsipipe.image import channels
 from wsipipe.units import um2_to_px2, um_to_px
 
 _WEAK = 0.4
@@ -92,7 +93,7 @@ def _green(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
 
 def _black(density: NDArray[np.float32], strength: float) -> NDArray[np.bool_]:
     """All colours absorbed, and alike; over tissue more of each than tissue absorbs of the one it absorbs least."""
-    lowest, highest = density.min(axis=2), density.max(axis=2)
+    lowest, highest = channels.lowest(density), channels.highest(density)
     spread = (highest - lowest) / np.maximum(highest, 1e-3)
     return np.asarray((lowest > 0.4 * strength) & (spread < 0.2) | (lowest > _BLACK_OVER) & (spread < 0.35))
 

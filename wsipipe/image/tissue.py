@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wsipipe.config import TissueConfig
 from wsipipe.errors import NotBrightfieldError, NoTissueError
+from wsipipe.image import channels
 from wsipipe.image.ink import find_ink
 from wsipipe.units import um2_to_px2, um_to_px
 
@@ -85,18 +86,18 @@ def find_tissue(
         If nothing on the slide looks stained.
     """
     inside = np.ones(rgb.shape[:2], bool) if valid is None else valid
-    scanned = inside & (rgb != 255).any(axis=2)
+    scanned = inside & (channels.lowest(rgb) != 255)
     if not scanned.any():
         raise NoTissueError("the slide is empty", "check that it is the right file, or widen --regions")
     border = _dark_border(rgb, scanned, min(um2_to_px2(config.min_ink_um2, mpp), _BORDER_SHARE * scanned.sum()))
     searched = scanned & ~border
     white = _glass(rgb, searched, mpp)
     density = _optical_density(rgb, white, mpp)
-    is_grey = bool((rgb.max(axis=2) - rgb.min(axis=2)).max() <= _GREY_SPREAD)
+    is_grey = bool((channels.highest(rgb) - channels.lowest(rgb)).max() <= _GREY_SPREAD)
     ink = np.zeros_like(searched) if is_grey else find_ink(density, searched, mpp, config.min_ink_um2)
     score = density.mean(axis=2)
     if not is_grey:  # dirt and shadows have no colour of their own
-        score = np.minimum(score, 2 * (density.max(axis=2) - density.min(axis=2)))
+        score = np.minimum(score, 2 * (channels.highest(density) - channels.lowest(density)))
     foreign = border if keep_ink else border | ink
     mask = (score > config.min_od) & searched & ~foreign
     mask = _tidy(mask, inside, mpp, config) & inside & ~foreign
@@ -111,14 +112,14 @@ def find_tissue(
 
 def _dark_border(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_], smallest_px: float) -> NDArray[np.bool_]:
     """Black areas of `smallest_px` or more that reach the edge of the scan; refuses a background that is black."""
-    lowest = rgb.min(axis=2)
+    lowest = channels.lowest(rgb)
     dark = scanned & (lowest < _DARK)
     rest = lowest[scanned & ~dark]
     if dark.sum() > scanned.sum() / 2 and (rest.size < _SCRAP_SHARE * scanned.sum() or np.mean(rest >= _BRIGHT) < 0.3):
         raise NotBrightfieldError(
             f"{dark.sum() / scanned.sum():.0%} of the slide is dark", "only brightfield slides can be analysed"
         )
-    black = (scanned & (rgb.max(axis=2) < 2 * _DARK)).astype(np.uint8)
+    black = (scanned & (channels.highest(rgb) < 2 * _DARK)).astype(np.uint8)
     _, labels = cv2.connectedComponents(black)
     outside = cv2.dilate((~scanned).astype(np.uint8), _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     touching = np.unique(labels[(outside > 0) & (black > 0)])
@@ -133,7 +134,7 @@ def _glass(rgb: NDArray[np.uint8], searched: NDArray[np.bool_], mpp: float) -> t
     Pale tissue can have the colour of another slide's glass, but it is never as even.
     """
     red, green, blue = (rgb[..., i].astype(np.int16) for i in range(3))
-    lowest, highest = rgb.min(axis=2).astype(np.int16), rgb.max(axis=2).astype(np.int16)
+    lowest, highest = channels.lowest(rgb).astype(np.int16), channels.highest(rgb).astype(np.int16)
     clear = searched & (lowest >= _CLEAR_MIN) & (highest - lowest <= _CLEAR_SPREAD)
     clear &= np.minimum(red, blue) - green <= _CLEAR_GREEN_DEFICIT
     soft = cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (0, 0), um_to_px(_SMOOTH_UM, mpp))
