@@ -21,13 +21,13 @@ from tests.cells import random_cells
 from wsipipe.export import ome_zarr as module
 from wsipipe.export.classes import default_classes
 from wsipipe.export.geojson import cells_geojson, tissue_geojson
-from wsipipe.export.h5ad import MORPHOLOGY, cells_h5ad
+from wsipipe.export.h5ad import cells_h5ad
 from wsipipe.export.masks import fits_png
 from wsipipe.export.ome_zarr import Overview, write_label_zarr
 from wsipipe.export.overlay import write_overlay
 from wsipipe.export.parquet import cells_parquet
 from wsipipe.export.rows import LabelledCells
-from wsipipe.export.tables import CELL_COLUMNS
+from wsipipe.export.tables import CELL_COLUMNS, MORPHOLOGY
 from wsipipe.image.label_image import label_image, paint_labels
 from wsipipe.io.truth_files import find_truth, read_mask
 from wsipipe.records import Box, Cells, Level, SlideInfo

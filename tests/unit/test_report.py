@@ -14,9 +14,10 @@ from tests.cells import few_cells, random_cells
 from wsipipe.export.classes import PALETTE, CellClass, default_classes
 from wsipipe.export.encode import mask_uri, palette_uri, png_uri
 from wsipipe.export.report.charts import Measurement, round_length, scale_bar
+from wsipipe.export.report.document import NOTICE
 from wsipipe.export.report.maps import VIRIDIS, CellMaps, Frame, density_levels, rim
 from wsipipe.export.report.markup import ink_on
-from wsipipe.export.report.page import NOTICE, Area, ClassReport, Detail, SlideReport, slide_page
+from wsipipe.export.report.page import Area, ClassReport, Detail, SlideReport, slide_page
 from wsipipe.export.report.pictures import UNLABELLED_RGB, draw_nuclei, montage
 from wsipipe.export.rows import LabelledCells
 

@@ -16,11 +16,8 @@ from wsipipe import __version__
 from wsipipe.atomic import atomic_write
 from wsipipe.export.classes import CellClass
 from wsipipe.export.rows import LabelledCells, RowOrder
-from wsipipe.export.tables import MEASUREMENTS
+from wsipipe.export.tables import MORPHOLOGY
 from wsipipe.records import SlideInfo
-
-MORPHOLOGY = ("area_um2", *(name for name, _ in MEASUREMENTS))
-"""Columns of X."""
 
 _VERSIONS = {"anndata": "0.1.0", "dict": "0.1.0"}
 """Versions of the encodings; all others are 0.2.0."""

@@ -11,10 +11,8 @@ import pyarrow.parquet as pq
 from wsipipe import __version__
 from wsipipe.atomic import atomic_write
 from wsipipe.export.rows import LabelledCells, RowOrder
-from wsipipe.export.tables import MEASUREMENTS
+from wsipipe.export.tables import MORPHOLOGY
 from wsipipe.records import SlideInfo
-
-_FLOAT32 = ("area_um2", *(name for name, _ in MEASUREMENTS))
 
 
 def cells_parquet(path: Path, chunks: Iterable[LabelledCells], info: SlideInfo, class_names: Sequence[str] = ()) -> int:
@@ -68,7 +66,7 @@ def _schema(info: SlideInfo, class_names: Sequence[str]) -> pa.Schema:
         ("area_um2", pa.float32()),
         ("class", pa.dictionary(pa.int32(), pa.string())),
         ("confidence", pa.float32()),
-        *((name, pa.float32()) for name in _FLOAT32[1:]),
+        *((name, pa.float32()) for name in MORPHOLOGY[1:]),
     ]
     return pa.schema(fields, metadata={"wsipipe": json.dumps(facts, ensure_ascii=False)})
 
@@ -79,7 +77,7 @@ def _table(chunk: LabelledCells, first_id: int, schema: pa.Schema, class_names: 
         "cell_id": np.arange(first_id, first_id + n),
         "x_px": chunk.cells.x_px,
         "y_px": chunk.cells.y_px,
-        **{name: getattr(chunk.cells, name) for name in _FLOAT32},
+        **{name: getattr(chunk.cells, name) for name in MORPHOLOGY},
         "class": pa.nulls(n, schema.field("class").type),
         "confidence": pa.nulls(n, pa.float32()),
     }

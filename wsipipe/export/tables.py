@@ -22,6 +22,9 @@ MEASUREMENTS = (
 )
 """Columns after the six that every cells.csv has, and their decimals."""
 
+MORPHOLOGY = ("area_um2", *(name for name, _ in MEASUREMENTS))
+"""All that is measured of a nucleus."""
+
 CELL_COLUMNS = ("cell_id", "x_px", "y_px", "area_um2", "class", "confidence", *(n for n, _ in MEASUREMENTS))
 
 BLOCK_ROWS = 1 << 16

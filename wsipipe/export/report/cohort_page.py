@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from wsipipe.export.classes import CellClass
+from wsipipe.export.report.document import document
 from wsipipe.export.report.markup import facts, mark, section, table_head, text
-from wsipipe.export.report.page import CAUTION, NOTICE
-from wsipipe.export.report.style import CSS
 
 _COHORT_CSS = """
 .cohort { width: 100%; }
@@ -77,38 +76,14 @@ def cohort_page(report: CohortReport) -> str:
     report : CohortReport
         What to show; every text in it is escaped.
     """
-    title = text(report.title)
-    body = "\n".join(
-        part
-        for part in (
-            _failures(report.failures),
-            _found(report),
-            _unusual(report.rows),
-            section("Slides", _legend(report.classes) + _table(report) if report.rows else ""),
-            facts("How it was made", report.made),
-        )
-        if part
+    parts = (
+        _failures(report.failures),
+        _found(report),
+        _unusual(report.rows),
+        section("Slides", _legend(report.classes) + _table(report) if report.rows else ""),
+        facts("How it was made", report.made),
     )
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{title}: slides</title>
-<style>{CSS}{_COHORT_CSS}</style>
-</head>
-<body>
-<header><h1>{title}</h1><p class="notice">{NOTICE}</p></header>
-<main>
-{body}
-</main>
-<footer><p class="notice">{NOTICE} {CAUTION}</p></footer>
-</body>
-</html>
-"""
+    return document(report.title, parts, _COHORT_CSS, kind="slides")
 
 
 def _failures(failures: Sequence[tuple[str, str, str]]) -> str:

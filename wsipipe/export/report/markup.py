@@ -38,6 +38,12 @@ def facts(title: str, rows: Sequence[tuple[str, str]]) -> str:
     return section(title, f'<table class="facts"><tbody>{body}</tbody></table>' if body else "")
 
 
+def sentences(title: str, lines: Iterable[str]) -> str:
+    """What the reader should know first, one item a line; nothing when there is none."""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<section class="warnings" role="note"><h2>{text(title)}</h2><ul>{items}</ul></section>' if items else ""
+
+
 def table_head(names: Iterable[str]) -> str:
     """The head of a table; a column without a name has no heading."""
     cells = (f'<th scope="col">{text(name)}</th>' if name else "<td></td>" for name in names)

@@ -8,12 +8,9 @@ from numpy.typing import NDArray
 
 from wsipipe.export.classes import CellClass
 from wsipipe.export.report.charts import Measurement
-from wsipipe.export.report.markup import facts, text
+from wsipipe.export.report.document import document
+from wsipipe.export.report.markup import facts, sentences
 from wsipipe.export.report.sections import class_cards, densities, details, found, morphology, shares, slide_map
-from wsipipe.export.report.style import CSS
-
-NOTICE = "For research use only."
-CAUTION = "Classes are found without labels: look at the cells before you name them."
 
 
 @dataclass(frozen=True)
@@ -153,9 +150,8 @@ def slide_page(report: SlideReport) -> str:
     report : SlideReport
         What to show; every text in it is escaped.
     """
-    title = text(report.slide_id)
     sections = [
-        _warnings(report.warnings),
+        sentences("Warnings", report.warnings),
         found(report),
         slide_map(report),
         shares(report),
@@ -166,34 +162,7 @@ def slide_page(report: SlideReport) -> str:
         facts("The slide", report.facts),
         facts("How it was made", report.made),
     ]
-    body = "\n".join(section for section in sections if section)
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{title}: cells</title>
-<style>{CSS}{_toggles(report)}</style>
-</head>
-<body>
-<header><h1>{title}</h1><p class="notice">{NOTICE}</p></header>
-<main>
-{body}
-</main>
-<footer><p class="notice">{NOTICE} {CAUTION}</p></footer>
-</body>
-</html>
-"""
-
-
-def _warnings(warnings: Sequence[str]) -> str:
-    if not warnings:
-        return ""
-    items = "".join(f"<li>{text(warning)}</li>" for warning in warnings)
-    return f'<section class="warnings" role="note"><h2>Warnings</h2><ul>{items}</ul></section>'
+    return document(report.slide_id, sections, _toggles(report), kind="cells")
 
 
 def _toggles(report: SlideReport) -> str:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from wsipipe.export.classes import CellClass
 from wsipipe.export.encode import png_uri
 from wsipipe.export.report.charts import ticks
-from wsipipe.export.report.markup import facts, image, mark, section, text
-from wsipipe.export.report.page import CAUTION, NOTICE
+from wsipipe.export.report.document import document
+from wsipipe.export.report.markup import facts, image, mark, section, sentences, text
 from wsipipe.export.report.pictures import montage
-from wsipipe.export.report.style import CSS
 
 CURVE_CSS = """
 .curve { fill: none; stroke: var(--curve); stroke-width: 1.8; stroke-linejoin: round; }
@@ -66,9 +65,8 @@ class TrainingReport:
 
 def training_page(report: TrainingReport) -> str:
     """One HTML document that needs no other file, no script and no network; every text is escaped."""
-    warnings = "".join(f"<li>{text(line)}</li>" for line in report.warnings)
     sections = [
-        f'<section class="warnings" role="note"><h2>Warnings</h2><ul>{warnings}</ul></section>' if warnings else "",
+        sentences("Warnings", report.warnings),
         section("Curves", _curves(report.curves), "Means between two points, over generator steps."),
         section(
             "What the generator draws",
@@ -78,27 +76,7 @@ def training_page(report: TrainingReport) -> str:
         facts("The model", report.facts),
         facts("Settings", report.settings),
     ]
-    body = "\n".join(part for part in sections if part)
-    title = text(report.title)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}: training</title>
-<style>{CSS}{CURVE_CSS}</style>
-</head>
-<body>
-<header><h1>{title}</h1><p class="notice">{NOTICE}</p></header>
-<main>
-{body}
-</main>
-<footer><p class="notice">{NOTICE} {CAUTION}</p></footer>
-</body>
-</html>
-"""
+    return document(report.title, sections, CURVE_CSS, kind="training")
 
 
 def curve_chart(curve: Curve) -> str:

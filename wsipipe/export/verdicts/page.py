@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from wsipipe.export.classes import CellClass
 from wsipipe.export.encode import png_uri
-from wsipipe.export.report.markup import facts, image, mark, section, table_head, text
+from wsipipe.export.report.document import document
+from wsipipe.export.report.markup import facts, image, mark, section, sentences, table_head, text
 from wsipipe.export.report.pictures import montage
-from wsipipe.export.report.style import CSS
 from wsipipe.export.verdicts.charts import (
     DASHES,
     calibration_chart,
@@ -21,7 +21,7 @@ from wsipipe.export.verdicts.charts import (
     roc_chart,
 )
 
-NOTICE = "For research use only."
+CAUTION = "A verdict here is a statement about proportions of cell classes."
 
 SHOWN = 8
 """Cell classes shown with pictures; the others follow in a table."""
@@ -137,7 +137,7 @@ def verdict_page(page: VerdictPage) -> str:
     """One HTML document that needs no other file, no script and no network."""
     numbers = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for value, name in page.numbers)
     sections = [
-        _sentences("Warnings", page.warnings),
+        sentences("Warnings", page.warnings),
         section("Found", f'<dl class="numbers">{numbers}</dl>' + "".join(f"<p>{text(n)}</p>" for n in page.notes)),
         _scores(page),
         _charts(page),
@@ -145,34 +145,7 @@ def verdict_page(page: VerdictPage) -> str:
         _doubtful(page),
         facts("How it was made", page.made),
     ]
-    body = "\n".join(part for part in sections if part)
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{text(page.title)}</title>
-<style>{CSS}{_CSS}</style>
-</head>
-<body>
-<header><h1>{text(page.title)}</h1><p class="notice">{NOTICE}</p></header>
-<main>
-{body}
-</main>
-<footer><p class="notice">{NOTICE} A verdict here is a statement about proportions of cell classes.</p></footer>
-</body>
-</html>
-"""
-
-
-def _sentences(title: str, lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    items = "".join(f"<li>{text(line)}</li>" for line in lines)
-    return f'<section class="warnings" role="note"><h2>{title}</h2><ul>{items}</ul></section>'
+    return document(page.title, sections, _CSS, caution=CAUTION)
 
 
 def _scores(page: VerdictPage) -> str:
