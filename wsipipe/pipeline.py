@@ -37,15 +37,16 @@ from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_all
 from wsipipe.tables import class_names, write_proportions, write_report, write_rows, write_tables
 from wsipipe.training_report import write_training_page
+from wsipipe.turns import Turns
 
 
-def run(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
-    """Do everything, for each slide: cells, one model, labels, tables."""
+def run(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Turns | None = None) -> int:
+    """Do everything, for each slide: cells, one model, labels, tables; `turns` as in `segment_all`."""
     out = OutputFolder(settings.out)
     check_recipes(out, settings)
     model_at_hand(out, settings)  # a model that cannot be used should not be found out after hours
     check_shipped(out, settings)
-    done, code = segment_all(slides, settings, report)
+    done, code = segment_all(slides, settings, report, turns)
     if done:
         model = choose_model(out, done, settings, report, shipped=True)
         _label_all(out, model, settings, report)

@@ -8,26 +8,33 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, UnreadableSlideError, WsipipeError, told
+from wsipipe.errors import SlideError, UnreadableSlideError, WorkerDiedError, WsipipeError, told
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
-from wsipipe.parallel import Mapper, Pool
+from wsipipe.parallel import DIED, Mapper, Pool
 from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.segmenting import check_recipe, segment_slide
+from wsipipe.turns import Turns
 
 _MPX_PER_S = 5.0
 """Working megapixels that one worker segments a second, for the plan of a dry run (docs/benchmarks.md)."""
 
 
-def segment(slides: Sequence[Path], settings: Settings, report: Reporter) -> int:
-    """Find and store the cells of each slide."""
-    return segment_all(slides, settings, report)[1]
+def segment(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Turns | None = None) -> int:
+    """Find and store the cells of each slide; `turns` as in `segment_all`."""
+    return segment_all(slides, settings, report, turns)[1]
 
 
-def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) -> tuple[list[SlideFolder], int]:
-    """Segment the slides one after another; one that fails is recorded and never stops the rest."""
+def segment_all(
+    slides: Sequence[Path], settings: Settings, report: Reporter, turns: Turns | None = None
+) -> tuple[list[SlideFolder], int]:
+    """Segment the slides one after another; one that fails is recorded and never stops the rest.
+
+    `turns` is told which slide is being worked on, and knows those that an earlier attempt died of.
+    """
+    turns = turns or Turns()
     check_nuclei(settings, len(set(slides)))
     out = OutputFolder(settings.out)
     failed: dict[str, tuple[Path, SlideError]] = {}
@@ -41,10 +48,14 @@ def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) ->
     names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
     check_recipes(out, settings, started_again=set(names))
     out.make()
+    if settings.overwrite and not turns.any_deadly():  # an attempt that follows a crash keeps what is finished
+        for slide_id in names:
+            out.slide(slide_id).clear()
     done = []
     with Pool(settings.workers, settings.scheduler) as pool:
         for slide_id, path in names.items():
-            failure = segment_one(path, out.slide(slide_id), settings, pool, report)
+            with turns.of(path):
+                failure = _segment_in_turn(path, out.slide(slide_id), settings, pool, report, turns)
             if failure is None:
                 done.append(out.slide(slide_id))
             else:
@@ -55,13 +66,23 @@ def segment_all(slides: Sequence[Path], settings: Settings, report: Reporter) ->
     return done, 1 if failed else 0
 
 
+def _segment_in_turn(
+    path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter, turns: Turns
+) -> SlideError | None:
+    """`segment_one`, but not for a slide that the process died of already."""
+    if not turns.is_deadly(path):
+        return segment_one(path, folder, settings, pool, report)
+    failure = WorkerDiedError(*DIED)
+    if folder.facts():
+        folder.note(state="failed", error=str(failure))
+    return failure
+
+
 def segment_one(
     path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter
 ) -> SlideError | None:
     """Segment one slide; its error when it fails, which is noted in its run.json."""
     try:
-        if settings.overwrite:
-            folder.clear()
         segment_slide(path, folder, settings, pool, report)
     except SlideError as error:
         failure = error

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from wsipipe import __version__
+from wsipipe.cli.watch import watch
 from wsipipe.errors import WsipipeError, told
+from wsipipe.turns import Turns
 
 COMMANDS = (
     "run",
@@ -55,10 +57,16 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program and exit: 0 all done, 1 some slides failed, 2 wrong usage, 130 on Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the program and exit: 0 all done, 1 some slides failed, 2 wrong usage, 130 on Ctrl-C.
+
+    Without `arguments` this is the program that a user started: those are its own, and it is watched.
+    """
+    turns = Turns()
+    if arguments is None:
+        watch(turns)
+        arguments = sys.argv[1:]
     try:
-        code = cli.main(arguments, prog_name="wsipipe", standalone_mode=False)
+        code = cli.main(arguments, prog_name="wsipipe", standalone_mode=False, obj=turns)
     except click.ClickException as error:
         _say_usage(error)
         code = 2

@@ -7,13 +7,15 @@ import click
 
 from wsipipe.cli.console import Console
 from wsipipe.cli.options import SLIDES, options, settings
+from wsipipe.turns import Turns
 
 
 @click.command("run")
 @SLIDES
 @options("out", "recipe", "mpp", "model", "train", "classes", "nuclei", "regions", "device", "workers", "scheduler",
          "seed", "overwrite", "dry_run", "debug")  # fmt: skip
-def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
+@click.pass_obj
+def command(turns: Turns, /, slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
     """Find, patch, class and count the cells of every SLIDE.
 
     SLIDE is any format that OpenSlide or tiffslide opens, or a PNG, JPEG or TIFF image with --mpp. Without --model,
@@ -26,4 +28,4 @@ def command(slides: tuple[Path, ...], dry_run: bool, **chosen: Any) -> int:
         return 0
     from wsipipe import pipeline  # noqa: PLC0415 - heavy
 
-    return pipeline.run(slides, settings(**chosen), Console())
+    return pipeline.run(slides, settings(**chosen), Console(), turns)

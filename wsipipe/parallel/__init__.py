@@ -3,6 +3,6 @@
 from wsipipe.parallel.cpus import cpu_count
 from wsipipe.parallel.fleet import Fleet
 from wsipipe.parallel.handles import PerThread
-from wsipipe.parallel.pool import Mapper, Pool, pool_in_task
+from wsipipe.parallel.pool import DIED, Mapper, Pool, pool_in_task
 
-__all__ = ["Fleet", "Mapper", "PerThread", "Pool", "cpu_count", "pool_in_task"]
+__all__ = ["DIED", "Fleet", "Mapper", "PerThread", "Pool", "cpu_count", "pool_in_task"]

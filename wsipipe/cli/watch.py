@@ -1,0 +1,76 @@
+"""The program runs in a child of the process that was started, which stays small and tells what the child died of.
+
+A reader written in C can crash, and the system takes the largest process when memory runs out. Neither leaves the
+process a word to say, and both would end the other slides of the command as well.
+"""
+
+import os
+import signal
+import sys
+
+import click
+
+from wsipipe.turns import Turns
+
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGKILL})
+_PASSED_ON = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
+_PR_SET_PDEATHSIG = 1
+
+
+def watch(turns: Turns) -> None:
+    """Return in a child process only; its parent waits for it, and exits as it did.
+
+    A child that crashes during the turn of a slide is followed by another one, which leaves that slide out: a slide
+    costs itself only. Forking takes about a millisecond, as nothing heavy is loaded yet. Systems other than Linux
+    cannot end a child whose parent was killed; there the program runs in the process that was started.
+    """
+    if sys.platform != "linux" or sys.getprofile() or sys.gettrace():  # a debugger looks at one process
+        return
+    while True:
+        code = _child_ended()
+        if code is None:
+            return
+        if code >= 0:
+            sys.exit(code)
+        died_of = signal.Signals(-code)
+        if died_of not in _CRASHES:
+            sys.exit(128 - code)  # as a shell says it
+        if not turns.blame():
+            click.echo(
+                f"error: the process died ({died_of.name}): a library crashed, or memory ran out: run the same command "
+                "again with fewer --workers: what is finished is kept",
+                err=True,
+            )
+            sys.exit(1)
+
+
+def _child_ended() -> int | None:
+    """None in a new child; in its parent the child's exit code, or minus the signal that it died of."""
+    signals = _PASSED_ON | {signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if not child:
+        _die_with(parent)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return None
+    while True:
+        came = signal.sigwaitinfo(signals)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return os.waitstatus_to_exitcode(status)
+        # what a terminal sends reaches parent and child alike; what a process sends comes to the one it knows
+        if came.si_signo in _PASSED_ON and came.si_code <= 0:
+            os.kill(child, came.si_signo)
+
+
+def _die_with(parent: int) -> None:
+    """Have the system kill this process when its parent is killed: nobody would know of it any more."""
+    import ctypes  # noqa: PLC0415 - the parent has no use for it
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # killed already
+        os._exit(128 + signal.SIGKILL)
