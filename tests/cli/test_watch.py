@@ -122,6 +122,64 @@ def test_ctrl_c_is_one_line(folder: Path, tmp_path: Path, to_all: bool) -> None:
     assert "Traceback" not in said
 
 
+def pressed(folder: Path, out: Path, after_s: float) -> subprocess.CompletedProcess[str]:
+    """Ctrl-C so long after the first worker process of a batch began, as a terminal sends it: to all."""
+    call = [
+        sys.executable,
+        "-m",
+        "wsipipe.cli.main",
+        "batch",
+        str(folder / "slides"),
+        "-o",
+        str(out),
+        "--recipe",
+        "toy",
+    ]
+    process = subprocess.Popen(
+        call, stderr=subprocess.PIPE, text=True, env=environment(folder), start_new_session=True
+    )  # fmt: skip
+    watched, deadline = psutil.Process(process.pid), time.monotonic() + 60
+    while len(watched.children(recursive=True)) < 3 and time.monotonic() < deadline:  # a child, a tracker, a worker
+        time.sleep(0.002)
+    time.sleep(after_s)
+    family = watched.children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert psutil.wait_procs(family, timeout=5)[1] == []
+    return subprocess.CompletedProcess(call, process.returncode, "", said)
+
+
+def stopped_well(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 130
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert lines[-1] == "error: stopped: what is finished is kept: run the same command again to continue"
+    assert all(line.startswith(("check: ", "cohort: ", "segment: ", "train", "label: ")) for line in lines[:-1]), lines
+
+
+def test_ctrl_c_while_workers_start_is_one_line(folder: Path, tmp_path: Path) -> None:
+    stopped_well(pressed(folder, tmp_path / "out", 0.3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", range(30))
+def test_ctrl_c_at_any_moment_of_a_batch_is_one_line(folder: Path, tmp_path: Path, index: int) -> None:
+    stopped_well(pressed(folder, tmp_path / "out", index * 0.15))
+
+
+def test_an_interrupt_that_a_library_swallows_ends_the_process_all_the_same() -> None:
+    code = (
+        "import gc, os, signal, time\nfrom wsipipe.cli.interrupt import Interrupt\nInterrupt().listen()\n"
+        "gc.callbacks.append(lambda *_: os.kill(os.getpid(), signal.SIGINT))\ngc.collect()\ntime.sleep(60)"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == [
+        "error: stopped: what is finished is kept: run the same command again to continue"
+    ]  # fmt: skip
+    assert time.monotonic() - begun < 30
+
+
 def test_a_request_to_end_is_passed_on(folder: Path, tmp_path: Path) -> None:
     process = started(folder, tmp_path / "out")
     child = psutil.Process(process.pid).children()

@@ -1,6 +1,5 @@
 """The `wsipipe` program: a group of commands, and the one place where errors become exit codes."""
 
-import os
 import sys
 import traceback
 from importlib import import_module
@@ -9,6 +8,7 @@ from pathlib import Path
 import click
 
 from wsipipe import __version__
+from wsipipe.cli.interrupt import Interrupt, leave
 from wsipipe.cli.watch import watch
 from wsipipe.errors import WsipipeError, told
 from wsipipe.turns import Turns
@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     turns = Turns()
     if arguments is None:
         watch(turns)
+        Interrupt().listen()
         arguments = sys.argv[1:]
     try:
         code = cli.main(arguments, prog_name="wsipipe", standalone_mode=False, obj=turns)
@@ -74,8 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         _say(str(error), "--debug" in arguments)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _say("stopped: what is finished is kept: run the same command again to continue", debug=False)
-        _leave(130)
+        leave()
     except MemoryError:
         _say("out of memory: use fewer --workers or a smaller tiling.tile_px", "--debug" in arguments)
         code = 1
@@ -100,13 +100,6 @@ def _say_usage(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "wsipipe"
     click.echo(f"error: {where}: {error.format_message()} see `{where} --help`", err=True)
-
-
-def _leave(code: int) -> None:
-    """End at once: worker threads in the middle of a tile would hold up an orderly exit."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,13 @@
 
 import contextlib
 import logging
+import multiprocessing
+import os
+import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from typing import Any
 
 from wsipipe.errors import UsageError
@@ -36,8 +41,9 @@ def processes(count: int) -> Any:
 
     for name in ("distributed.scheduler", "distributed.nanny", "distributed.core", "distributed.worker"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a death is reported once, by the pipeline
-    with dask.config.set({**_NO_SPILL, "distributed.scheduler.allowed-failures": 0}), _no_network_needed():
-        cluster = LocalCluster(
+
+    def started() -> Any:
+        return LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
@@ -47,7 +53,53 @@ def processes(count: int) -> Any:
             memory_limit=0,
             preload=["wsipipe.parallel.settle"],
         )
-        return Client(cluster, set_as_default=False)
+
+    with dask.config.set({**_NO_SPILL, "distributed.scheduler.allowed-failures": 0}), _no_network_needed():
+        return Client(_deaf_to_ctrl_c(started), set_as_default=False)
+
+
+def stop_processes(client: Any) -> None:
+    """End all worker processes of this one at once, without a word of theirs: the user pressed Ctrl-C.
+
+    What they were writing is not under its final name yet.
+    """
+    for nanny in client.cluster.workers.values() if client.cluster is not None else ():
+        nanny.auto_restart = False
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+def _deaf_to_ctrl_c(start: Callable[[], Any]) -> Any:
+    """Start worker processes from a thread that blocks Ctrl-C, as they then do from their very first moment.
+
+    A terminal sends it to every process, and an interpreter that is still importing would print where it was.
+    """
+
+    def block() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    with _quiet_tracker():
+        resource_tracker.ensure_running()  # it would unblock Ctrl-C in the thread that needs it first
+    starter = ThreadPoolExecutor(1, "cluster", initializer=block)
+    try:
+        return starter.submit(start).result()
+    finally:
+        starter.shutdown(wait=False)
+
+
+@contextlib.contextmanager
+def _quiet_tracker() -> Iterator[None]:
+    """Multiprocessing's tracker, a process, does not warn of what it tidies up after a process that left at once."""
+    name = "PYTHONWARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def cluster(address: str) -> Any:

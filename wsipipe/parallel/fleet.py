@@ -48,6 +48,9 @@ class Fleet:
     ) -> None:
         if self._client is None:
             return
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            clients.stop_processes(self._client)
+            return
         local = self._client.cluster
         self._client.close()
         if local is not None:
