@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from wsipipe.image.compiled import compiled, plain
 from wsipipe.image.morphology import measure
@@ -75,6 +74,8 @@ def trace_labels(mask: NDArray[np.integer]) -> list[Rings]:
     mask : integer, (h, w)
         0 is background; a label may have holes and several pieces.
     """
+    from scipy.ndimage import find_objects  # noqa: PLC0415 - slow to load, and only needed where nuclei are given
+
     outlines = []
     for label, box in enumerate(find_objects(mask), 1):
         if box is not None:

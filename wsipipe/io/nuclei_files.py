@@ -10,7 +10,6 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from wsipipe.errors import SlideError, UsageError
 from wsipipe.io.geojson import geometries, positions
@@ -112,6 +111,8 @@ def read_nuclei(path: Path, info: SlideInfo) -> GivenNuclei:
 
 
 def _read_mask(path: Path, info: SlideInfo) -> NDArray[np.integer]:
+    from scipy.ndimage import find_objects  # noqa: PLC0415 - slow to load, and only needed where nuclei are given
+
     mask = read_mask(path)
     if mask.shape != (info.height_px, info.width_px):
         have = f"is {mask.shape[1]} x {mask.shape[0]} px, level 0 of the slide {info.width_px} x {info.height_px}"
