@@ -4,6 +4,7 @@ The functions without an underscore are the commands. They return the exit code 
 slides failed and the rest is complete; a wrong call raises.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from wsipipe.batch.record import made_by, renew_page, write_cohort, write_page
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import Settings
-from wsipipe.errors import StoreError, UsageError
+from wsipipe.errors import DamagedStoreError, StoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.exporting import Exported, ExportOptions, write_export
 from wsipipe.gan.checkpoint import Model, load, save
@@ -47,9 +48,18 @@ def run(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Tur
     model_at_hand(out, settings)  # a model that cannot be used should not be found out after hours
     check_shipped(out, settings)
     done, code = segment_all(slides, settings, report, turns)
-    if done:
-        model = choose_model(out, done, settings, report, shipped=True)
-        _label_all(out, model, settings, report)
+    found: set[str] = set()
+    while done:
+        try:
+            model = choose_model(out, done, settings, report, shipped=True)
+            _label_all(out, model, settings, report)
+            break
+        except DamagedStoreError as error:  # found on reading, and noted there; a disk may damage it again
+            if error.subject in found or error.subject not in {folder.slide_id for folder in done}:
+                raise
+            found.add(error.subject)
+            report.warn(f"{error.subject}: {error.what}; what is damaged is made anew")
+            done, code = segment_all(slides, dataclasses.replace(settings, overwrite=False), report, turns)
     return code
 
 

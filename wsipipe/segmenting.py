@@ -121,8 +121,8 @@ def _reusable(folder: SlideFolder, identity: dict[str, Any], report: Reporter) -
     try:
         return is_finished(folder, identity)
     except DamagedStoreError as error:
+        folder.clear()  # with its log, which begins anew
         report.warn(f"{folder.slide_id}: {error.what}; the slide is done again")
-        folder.clear()
         return False
 
 

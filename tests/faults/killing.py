@@ -4,8 +4,8 @@
     python -m tests.faults.killing batch --moments 40
 
 Each trial is a fork of this process, which has imported everything and started nothing, so that many fit in a few
-minutes. In every other trial the whole process group is killed, as when the power goes, else the process alone that a user
-would have started: the one that does the work, and its worker processes, then have to notice by themselves.
+minutes. In every other trial the whole process group is killed, as when the power goes, else the process alone that a
+user would have started: the one that does the work, and its worker processes, then have to notice by themselves.
 """
 
 import argparse

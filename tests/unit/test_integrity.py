@@ -41,6 +41,12 @@ def read_everything(path: Path) -> None:
     store.labels("abc")
 
 
+def forget(path: Path) -> None:
+    """What a reader noted of damage that is undone now."""
+    for note in path.rglob(".damaged"):
+        note.unlink()
+
+
 def test_what_is_sound_is_read(store: Path) -> None:
     read_everything(store)
     assert CellStore(store).images() == ["tissue"]
@@ -59,8 +65,37 @@ def test_no_file_can_be_lost_cut_or_changed_in_silence(store: Path, tmp_path: Pa
                 path.write_bytes(damaged)
             with pytest.raises(StoreError):
                 read_everything(store)
+            forget(store)
         path.write_bytes(kept)
     read_everything(store)
+
+
+def test_damage_found_once_is_known_to_whoever_opens_the_store(store: Path) -> None:
+    shard = next(path for path in (store / "patches/c").rglob("*") if path.is_file())
+    changed = bytearray(shard.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    shard.write_bytes(changed)
+    opened = CellStore(store)
+    assert len(opened.rows(0, 40, patches=False)) == 40, "what is sound can be read"
+    with pytest.raises(DamagedStoreError, match="s: damaged: patches is not as it was written") as caught:
+        opened.rows(0, 40)
+    with pytest.raises(DamagedStoreError) as again:
+        CellStore(store)
+    assert again.value.what == caught.value.what
+
+
+def test_damage_on_a_disk_that_takes_no_note_needs_overwrite(store: Path) -> None:
+    (store / ".damaged").mkdir()  # nobody can write a file there
+    shard = next(path for path in (store / "patches/c").rglob("*") if path.is_file())
+    shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(DamagedStoreError, match="patches is not as it was written: run the slide again with --overwri"):
+        CellStore(store).rows(0, 40)
+
+
+def test_a_row_that_there_is_not_is_no_damage(store: Path) -> None:
+    with pytest.raises(DamagedStoreError):
+        CellStore(store).array("area_um2")[99]
+    assert not list(store.rglob(".damaged"))
 
 
 @settings(max_examples=40)
@@ -88,6 +123,7 @@ def test_no_flipped_bit_goes_unnoticed(sound: Path, data: st.DataObject) -> None
         assert (labels.confidence == 0.5).all()
     finally:
         path.write_bytes(kept)
+        forget(sound)
 
 
 def test_damaged_labels_count_as_none_and_can_be_written_again(store: Path) -> None:

@@ -108,7 +108,7 @@ def _say(text: str, debug: bool) -> None:
 def _say_usage(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "wsipipe"
-    click.echo(f"error: {where}: {error.format_message()} see `{where} --help`", err=True)
+    _say(f"{where}: {error.format_message()} see `{where} --help`", debug=False)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from wsipipe.errors import DamagedStoreError
 
 _DESCRIPTION = "zarr.json"
 _FILES, _SEAL = "files", "seal"
+_NOTE = ".damaged"
 
 
 def sealed(folder: Path, attributes: Mapping[str, Any], *, without: str = "") -> dict[str, Any]:
@@ -42,6 +43,9 @@ def check_seal(folder: Path, attributes: Mapping[str, Any], subject: str) -> Non
     DamagedStoreError
         Naming the first file that is missing, of another size or changed.
     """
+    note = folder / _NOTE
+    if note.is_file():
+        raise _damaged(note.read_text("utf-8").strip(), subject)
     if _SEAL not in attributes:
         return
     held = {name: value for name, value in attributes.items() if name != _SEAL}
@@ -56,6 +60,20 @@ def check_seal(folder: Path, attributes: Mapping[str, Any], subject: str) -> Non
             raise _damaged(f"{folder.name}/{name} has {found[0]} bytes instead of {size}", subject)
         if found[1] != digest:
             raise _damaged(f"{folder.name}/{name} was changed", subject)
+
+
+def unreadable(folder: Path, name: str, subject: str) -> DamagedStoreError:
+    """The error for an array whose bytes are not those that were written, noted in the folder: it is not used again.
+
+    Whoever reads it might else not come upon those bytes: the list tells only what can be told without reading all.
+    """
+    what = f"{name} is not as it was written (noted in {folder.name}/{_NOTE})"
+    try:
+        (folder / _NOTE).write_text(what, "utf-8")
+    except OSError:  # may not be written to
+        what = f"{name} is not as it was written"
+        return DamagedStoreError(f"damaged: {what}", "run the slide again with --overwrite", subject)
+    return _damaged(what, subject)
 
 
 def _damaged(what: str, subject: str) -> DamagedStoreError:

@@ -175,7 +175,7 @@ class CellStore:
         """A field of `Cells` or one of the images, read lazily."""
         with reading(self.slide_id):
             found = self._group[name]
-        return check_array(name, found, len(self), self.slide_id)
+        return check_array(name, found, len(self), self.slide_id, (self._path / name).parent)
 
     def images(self) -> list[str]:
         """Names of the small arrays beside the cells."""

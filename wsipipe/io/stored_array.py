@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 
 from wsipipe.errors import DamagedStoreError
+from wsipipe.io.seal import unreadable
 from wsipipe.records import Cells
 
 MAX_IMAGE_BYTES = 1 << 30
@@ -32,11 +34,14 @@ class StoredArray:
     array : zarr.Array
     subject : str
         The slide, for errors.
+    folder : Path
+        What is made anew when the array is damaged: the store, or labels in it.
     """
 
-    def __init__(self, array: "zarr.Array[Any]", subject: str) -> None:
+    def __init__(self, array: "zarr.Array[Any]", subject: str, folder: Path) -> None:
         self._array = array
         self._subject = subject
+        self._folder = folder
         self.shape: tuple[int, ...] = array.shape
         self.dtype: np.dtype[Any] = array.dtype
         self.nbytes: int = array.nbytes
@@ -53,22 +58,32 @@ class StoredArray:
         DamagedStoreError
             If a checksum does not fit.
         """
-        with reading(self._subject):
+        with self._decoding():
             return np.asarray(self._array[key])
 
     @functools.cached_property
     def oindex(self) -> "_Rows":
         """Rows picked by a list of numbers."""
-        return _Rows(self._array, self._subject)
+        return _Rows(self._array, self._decoding)
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            with reading(self._subject):
+                yield
+        except DamagedStoreError as error:
+            if isinstance(error.__cause__, LookupError):  # no such rows
+                raise
+            raise unreadable(self._folder, self._array.name.strip("/"), self._subject) from error
 
 
 class _Rows:
-    def __init__(self, array: "zarr.Array[Any]", subject: str) -> None:
+    def __init__(self, array: "zarr.Array[Any]", decoding: Callable[[], AbstractContextManager[None]]) -> None:
         self._array = array
-        self._subject = subject
+        self._decoding = decoding
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        with reading(self._subject):
+        with self._decoding():
             return np.asarray(self._array.oindex[rows])
 
 
@@ -83,7 +98,7 @@ def reading(subject: str) -> Iterator[None]:
         ) from error
 
 
-def check_array(name: str, array: Any, n_cells: int, subject: str) -> StoredArray:
+def check_array(name: str, array: Any, n_cells: int, subject: str, folder: Path) -> StoredArray:
     """An array that is as this package writes it, for nothing may be decoded at the word of a file alone.
 
     Raises
@@ -94,7 +109,7 @@ def check_array(name: str, array: Any, n_cells: int, subject: str) -> StoredArra
     fault = "is no array" if not isinstance(array, zarr.Array) else _fault(name, array, n_cells)
     if fault:
         raise DamagedStoreError(f"damaged: {name} {fault}", "run the slide again with --overwrite", subject)
-    return StoredArray(array, subject)
+    return StoredArray(array, subject, folder)
 
 
 def _fault(name: str, array: "zarr.Array[Any]", n_cells: int) -> str:
