@@ -1,22 +1,33 @@
 """What a slide's metadata say of a patient is found in no output, no log and no error; nor are folders."""
 
+import base64
+import gzip
+import io
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import openslide
+import pyarrow.parquet
 import pytest
 import tifffile
+import zarr
 from PIL import Image, PngImagePlugin
 from tiffslide import TiffSlide
 
+from tests.leaks import everything, found
 from tests.synth import tiny_slide
 from wsipipe.cli.main import main
 from wsipipe.errors import told
 from wsipipe.io.readers import open_reader
 from wsipipe.records import Box
 
+ROOT = Path(__file__).parents[2]
 NAME, DATE, BARCODE, FOLDER = "Erika-Mustermann", "1949-10-07", "S4711-0815-XQ", "clinic-of-dr-seltsam"
 SECRETS = (NAME, DATE, BARCODE)
 ALL = f"{NAME} {DATE} {BARCODE}"
@@ -44,9 +55,10 @@ def planted(folder: Path) -> dict[str, Path]:
     with tifffile.TiffWriter(folder / "aperio.svs") as tiff:
         tiff.write(rgb, description=aperio, extratags=tags, compression="jpeg", **tile)
         tiff.write(rgb[::4, ::4], description=aperio, photometric="rgb", metadata=None, software=False)
-        for kind in ("label", "macro"):  # strips, as Aperio has them
+        for kind in ("label", "macro"):  # strips, as Aperio has them; their pixels spell it too
             text = f"Aperio Image Library v1.0\r\n{kind} 64x64 {ALL}"
-            tiff.write(rgb[:64, :64], description=text, photometric="rgb", metadata=None, subfiletype=1)
+            pixels = np.frombuffer((ALL * 400).encode()[: 64 * 64 * 3], np.uint8).reshape(64, 64, 3)
+            tiff.write(pixels, description=text, photometric="rgb", metadata=None, subfiletype=1)
     ome = (
         f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Experimenter ID="E:0" '
         f'LastName="{NAME}"/><Image ID="Image:0" Name="{BARCODE}"><AcquisitionDate>{DATE}</AcquisitionDate><Pixels '
@@ -86,10 +98,14 @@ def broken(folder: Path, sound: dict[str, Path]) -> list[Path]:
     return [folder / name for name in made]
 
 
-def texts(out: Path) -> Iterator[tuple[str, bytes]]:
-    for path in sorted(out.rglob("*")):
-        if path.is_file():
-            yield str(path.relative_to(out)), path.read_bytes()
+def leaked(out: Path) -> list[tuple[str, list[str]]]:
+    """Where something of a patient, or a folder, is found in an output; failures.csv has the path by contract."""
+    places = []
+    for name, content in everything(out):
+        secrets = (DATE, BARCODE) if name == "failures.csv" else (*SECRETS, FOLDER)
+        if found(secrets, content):
+            places.append((name, found(secrets, content)))
+    return places
 
 
 def test_nothing_of_the_patient_and_no_folder_is_told(
@@ -115,12 +131,93 @@ def test_nothing_of_the_patient_and_no_folder_is_told(
     assert {"half"} & {
         json.loads(path.read_text()).get("slide_id") for path in out.glob("*/run.json")
     } or "half" in said
-    assert not [secret for secret in (*SECRETS, FOLDER) if secret in said]
-    for folder in (out, tmp_path / "out-2"):
-        for name, content in texts(folder):
-            if name != "failures.csv":  # its contract is the path as given
-                assert not [secret for secret in (*SECRETS, FOLDER) if secret.encode() in content], name
-            assert not [secret for secret in (DATE, BARCODE) if secret.encode() in content], name
+    assert not found((*SECRETS, FOLDER), said.encode())
+    assert not leaked(out) + leaked(tmp_path / "out-2")
+
+
+EXPORTS = (["csv"], ["parquet"], ["geojson", "--gz"], ["anndata", "--no-embedding"], ["masks"])
+NO_LABELS = """
+import openslide, tiffslide
+def opened(self):
+    print("a label or macro image was opened", flush=True)
+    raise AssertionError("a label or macro image was opened")
+for kind in (openslide.AbstractSlide, openslide.OpenSlide, tiffslide.TiffSlide):
+    kind.associated_images = property(opened)
+    kind.get_thumbnail = opened
+"""
+
+
+def program(folder: Path, *arguments: object) -> str:
+    """Everything that a call and its worker processes print, one by one with the interpreters' own words."""
+    paths = os.pathsep.join((str(folder), str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-m", "wsipipe.cli.main", *map(str, arguments)], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": paths}, check=False,
+    )  # fmt: skip
+    assert "opened" not in done.stdout + done.stderr.replace("cannot be opened", "")
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "with_bad", [pytest.param(False, marks=pytest.mark.slow), True], ids=["sound", "with bad slides"]
+)
+@pytest.mark.parametrize("kind", ["run", "batch"])
+def test_the_whole_way_to_every_form_of_export(tmp_path: Path, capsys, kind: str, with_bad: bool) -> None:
+    """In processes of their own, as users start them: log.txt, run.json and what workers print are searched too."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(NO_LABELS)
+    folder = tmp_path / FOLDER / NAME / "slides"
+    sound = planted(folder)
+    for name in ("image", "photo", "strips"):  # slide formats only
+        sound.pop(name).unlink()
+    if with_bad:
+        broken_of = planted(tmp_path / FOLDER / NAME / "spare")
+        for path in broken(tmp_path / FOLDER / NAME / "bad", broken_of):
+            path.rename(folder / f"bad-{path.name}")
+    out = tmp_path / "out"
+    what = [folder] if kind == "batch" else sorted(folder.iterdir())
+    site = tmp_path / "site"
+    said = program(site, kind, *what, "-o", out, "--recipe", "toy", "--workers", "2", *(["--train"] * (kind == "run")))
+    assert set(sound) <= {path.parent.name for path in out.glob("*/cells.csv")}, said
+    assert (out / "failures.csv").is_file() == with_bad
+    assert all((out / name / "log.txt").is_file() for name in sound) == (kind == "batch")
+    for form in EXPORTS:
+        said += wsipipe(capsys, "export", out, "--to", *form)
+    region = ["--region", "10,10,200,200", "--slides", folder]
+    said += wsipipe(capsys, "export", out, "--to", "overlay", *region, "--only", "aperio", "-o", out / "overlays")
+    said += wsipipe(capsys, "doctor", out)
+    assert {".parquet", ".gz", ".h5ad", ".png", ".csv", ".html"} <= {path.suffix for path in out.rglob("*")}
+    assert len(list(everything(out))) > 200
+    assert not found((*SECRETS, FOLDER), said.encode()), said
+    assert not leaked(out)
+    assert "Traceback" not in said
+
+
+def test_the_search_finds_what_is_hidden_in_any_of_them(tmp_path: Path) -> None:
+    """Else the tests above would find nothing in nothing."""
+    text = f"... {BARCODE} ..."
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.create_array("x", data=np.frombuffer(text.encode() * 50, np.uint8))
+    group.create_group("deep").attrs["note"] = text
+    (tmp_path / "b.gz").write_bytes(gzip.compress(text.encode()))
+    with zipfile.ZipFile(tmp_path / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inside", text * 9)
+    pyarrow.parquet.write_table(pyarrow.table({"a": [text] * 9}), tmp_path / "d.parquet", compression="zstd")
+    with h5py.File(tmp_path / "e.h5ad", "w") as file:
+        file.create_dataset("x", data=np.frombuffer(text.encode() * 9, np.uint8), compression="gzip")
+        file.create_group("g").attrs["note"] = text
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", text, zip=True)
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "PNG", pnginfo=info)
+    (tmp_path / "f.html").write_text(
+        f"<img src='data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+    )
+    (tmp_path / "g.txt").write_bytes(text.lower().encode("utf-16-le"))
+    places = [name for name, secrets in leaked(tmp_path) if secrets == [BARCODE]]
+    for place in ("a.zarr/x", "a.zarr/deep, attributes", "b.gz, decompressed", "c.zip/inside", "d.parquet, decoded",
+                  "e.h5ad/x", "e.h5ad/g", "f.html, picture 0, decoded", "g.txt"):  # fmt: skip
+        assert place in places, place
 
 
 def test_a_label_image_is_never_among_the_pixels_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
