@@ -17,7 +17,7 @@ from wsipipe.image.nuclei import fit_threshold
 from wsipipe.image.patches import view_halo_px
 from wsipipe.image.quality import Unfit
 from wsipipe.image.stain import fit_stain
-from wsipipe.image.tiling import plan_tiles, spread_blocks, touches
+from wsipipe.image.tiling import in_strips, plan_tiles, spread_blocks, touches
 from wsipipe.image.tissue import Tissue, find_tissue
 from wsipipe.io.regions import read_regions
 from wsipipe.io.slide import Slide
@@ -26,6 +26,9 @@ from wsipipe.units import um_to_px
 
 SAMPLE_BLOCK_PX = 256
 """Side of the blocks, on the working grid, that the stain profile is fitted on."""
+
+STRIP_PX = 8192
+"""Tiles are done in strips so wide, in pixels of the level that is read: `io.tile_cache` holds two rows of one."""
 
 FOLD_LOOKS, FOLD_REACH_UM = 16, 64.0
 """At most this many squares, reaching so far from their middle, are read of what may be a fold."""
@@ -113,7 +116,7 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
     fallback = (f"stain: {profile.fallback}",) if profile.fallback else ()
     return SlidePlan(
         task=SlideTask(path, slide.info, grid, profile, recipe),
-        tiles=tuple(tile for tile in tiles if touches(mask, tile.core, mask_px)),
+        tiles=tuple(in_strips((t for t in tiles if touches(mask, t.core, mask_px)), STRIP_PX / grid.scale)),
         sampled=tuple(box for box, _ in sampled),
         blocks=blocks,
         overview=overview,

@@ -1,9 +1,11 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsipipe.image.tiling import inside, plan_tiles, spread_blocks, touches
+from wsipipe.image.tiling import in_strips, inside, plan_tiles, spread_blocks, touches
 from wsipipe.records import Box
 
 sizes = st.integers(1, 300)
@@ -27,6 +29,17 @@ def test_non_square_tiles_keep_x_and_y_apart():
     assert tiles[2].core == Box(4, 0, 1, 2)
     assert tiles[2].view == Box(3, 0, 2, 3)
     assert tiles[3].core == Box(0, 2, 2, 1)
+
+
+@given(sizes, sizes, st.integers(20, 60), st.integers(1, 200))
+def test_strips_hold_every_tile_once_and_go_down_before_they_go_right(width, height, tile, strip):
+    tiles = plan_tiles(width, height, tile, 5)
+    done = in_strips(tiles, strip)
+    assert sorted(t.index for t in done) == list(range(len(tiles)))
+    for before, after in pairwise(done):
+        assert before.core.x // strip <= after.core.x // strip
+        if before.core.x // strip == after.core.x // strip:
+            assert (before.core.y, before.core.x) < (after.core.y, after.core.x)
 
 
 @given(st.integers(0, 9), st.integers(0, 14), st.floats(1.5, 20.0))

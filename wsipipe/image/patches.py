@@ -55,6 +55,9 @@ def collect(
     """
     found = measure(nuclei.labels, nuclei.h_od, nuclei.e_od)
     owned, x, y = owned_by(found, tile)
+    cells = _rows(found, owned, x[owned], y[owned], tile.view, grid, np.zeros((len(owned), 0, 0, 3), np.uint8))
+    order = cells.order()
+    owned = owned[order]  # before the patches are cut, for these are most of what would be put in order
     if config.surroundings:
         patches = _patches_with_surroundings(rgb, x[owned], y[owned], tile.view, grid.mpp, profile, config)
     else:
@@ -64,8 +67,8 @@ def collect(
         patches = _patches_on_white(
             rgb, masks, found.bbox[owned], x[owned], y[owned], tile.view, grid.mpp, profile, config
         )
-    cells = _rows(found, owned, x[owned], y[owned], tile.view, grid, patches)
-    return TileCells(cells.take(cells.order()), _count_in(tile.core, nuclei.oversized, tile.view))
+    cells = dataclasses.replace(cells.take(order), patches=patches)
+    return TileCells(cells, _count_in(tile.core, nuclei.oversized, tile.view))
 
 
 def collect_given(

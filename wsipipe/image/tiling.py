@@ -1,6 +1,7 @@
 """Cut a grid into tiles that own every pixel once and see a halo around what they own."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,14 @@ def plan_tiles(width_px: int, height_px: int, tile_px: int, halo_px: int) -> lis
             right, bottom = min(width_px, core.right + halo_px), min(height_px, core.bottom + halo_px)
             tiles.append(Tile(len(tiles), core, Box(left, top, right - left, bottom - top)))
     return tiles
+
+
+def in_strips(tiles: Iterable[Tile], strip_px: float) -> list[Tile]:
+    """Tiles strip by strip, each `strip_px` wide and as high as the grid, and row by row in a strip.
+
+    What two neighbours both see is read again soon, whether they lie side by side or one below the other.
+    """
+    return sorted(tiles, key=lambda tile: (int(tile.core.x / strip_px), tile.core.y, tile.core.x))
 
 
 def touches(mask: NDArray[np.bool_], core: Box, mask_px: float) -> bool:

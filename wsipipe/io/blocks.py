@@ -28,7 +28,7 @@ def read_blocks(reader: Reader, level: int, box: Box) -> tuple[NDArray[np.uint8]
         x := box.x // BLOCK_PX, y := box.y // BLOCK_PX, -(-box.right // BLOCK_PX) - x, -(-box.bottom // BLOCK_PX) - y
     )
     whole = _pixels(touched, size)
-    out = np.full((whole.height, whole.width, 3), 255, np.uint8)
+    out = np.empty((whole.height, whole.width, 3), np.uint8)
     unreadable: set[tuple[int, int]] = set()
     pending = [touched] if reader.exact(level) else _single_blocks(touched)
     while pending:
@@ -39,12 +39,14 @@ def read_blocks(reader: Reader, level: int, box: Box) -> tuple[NDArray[np.uint8]
         except ReadFailureError:
             if blocks.width == blocks.height == 1:
                 unreadable.add((blocks.x, blocks.y))
+                _cut(out, whole, part)[:] = 255
             else:
                 pending += _halves(blocks)
         else:
-            out[part.y - whole.y : part.bottom - whole.y, part.x - whole.x : part.right - whole.x] = pixels
-    crop = out[box.y - whole.y : box.bottom - whole.y, box.x - whole.x : box.right - whole.x]
-    return crop, frozenset(unreadable)
+            if part == whole:
+                return _cut(pixels, whole, box), frozenset()
+            _cut(out, whole, part)[:] = pixels
+    return _cut(out, whole, box), frozenset(unreadable)
 
 
 def block_count(box: Box) -> int:
@@ -67,6 +69,11 @@ def _halves(blocks: Box) -> list[Box]:
         return [Box(x + half, y, width - half, height), Box(x, y, half, height)]
     half = height // 2
     return [Box(x, y + half, width, height - half), Box(x, y, width, half)]
+
+
+def _cut(pixels: NDArray[np.uint8], whole: Box, part: Box) -> NDArray[np.uint8]:
+    """What lies in `part` of the pixels of `whole`."""
+    return pixels[part.y - whole.y : part.bottom - whole.y, part.x - whole.x : part.right - whole.x]
 
 
 def _pixels(blocks: Box, size: Level) -> Box:

@@ -4,7 +4,6 @@ OpenSlide composes every read through Cairo, which costs more than decoding does
 JPEG tiles, its tiles are decoded with tifffile (same libjpeg-turbo, same pixels) and OpenSlide reads all else.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -15,10 +14,8 @@ from imagecodecs import DelayedImportError, JpegError
 from numpy.typing import NDArray
 
 from wsipipe.io.tiff_check import TIFF_FAULTS
+from wsipipe.io.tile_cache import shared_cache
 from wsipipe.records import Box, Level
-
-CACHE_BYTES = 1 << 25
-"""Decoded tiles that are kept, for the next view shares its halo with this one."""
 
 LARGEST_TILE_PX = 4096
 """Larger tiles, such as the whole-image strips of some writers, are better read in part."""
@@ -49,8 +46,7 @@ class TiffTiles:
         self._size = size
         self._width, self._height = page.tilewidth, page.tilelength
         self._columns = -(-size.width_px // self._width)
-        self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._room = max(1, CACHE_BYTES // (3 * self._width * self._height))
+        self._kept = shared_cache(page.parent.filehandle, page.offset, 3 * self._width * self._height)
 
     def read(self, box: Box, otherwise: ReadArea) -> NDArray[np.uint8]:
         """Pixels `box` of the level, uint8 (h, w, 3); tiles that cannot be decoded come from `otherwise`.
@@ -83,14 +79,11 @@ class TiffTiles:
 
     def _tile(self, index: int) -> NDArray[np.uint8] | None:
         """A decoded tile, or None where there is none or it is damaged."""
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
-        tile = self._decode(index)
-        if tile is not None:
-            self._kept[index] = tile
-            if len(self._kept) > self._room:
-                self._kept.popitem(last=False)
+        tile = self._kept.get(index)
+        if tile is None:
+            tile = self._decode(index)
+            if tile is not None:
+                self._kept.put(index, tile)
         return tile
 
     def _decode(self, index: int) -> NDArray[np.uint8] | None:
