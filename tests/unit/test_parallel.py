@@ -201,3 +201,15 @@ def settled(shared: None, item: int, share: int) -> tuple[str, bool]:
 def test_workers_leave_ctrl_c_to_the_user_and_go_first_when_memory_runs_out():
     with Fleet(1) as fleet:
         assert list(fleet.each(settled, None, [0], lambda _: None)) == [(0, ("500", True))]
+
+
+def fail_with_a_name(shared: str, item: int, share: int) -> None:
+    raise ValueError(f"could not read '{shared}'")
+
+
+def test_an_error_on_a_worker_is_raised_here_and_printed_nowhere(capfd):
+    """Dask prints the arguments of a task that failed, and what a library said of the slide."""
+    with Fleet(1) as fleet, pytest.raises(ValueError, match="could not read") as caught:
+        list(fleet.each(fail_with_a_name, "/clinic/Erika.svs", [1], lambda _: None))
+    assert "fail_with_a_name" in "".join(caught.value.__notes__)
+    assert "Erika" not in "".join(capfd.readouterr())

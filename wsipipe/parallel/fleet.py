@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from wsipipe.errors import UsageError, WorkerDiedError
 from wsipipe.parallel import clients
 from wsipipe.parallel.cpus import cpu_count
-from wsipipe.parallel.pool import DIED
+from wsipipe.parallel.pool import DIED, submitted, unwrapped
 
 _TICK_S = 1.0
 """How often progress is reported while nothing ends."""
@@ -119,7 +119,7 @@ class Fleet:
                 while waiting and len(running) < slots:
                     item = waiting.popleft()
                     busy = share or max(1, slots // (len(waiting) + len(running) + 1))
-                    future = client.submit(function, shared, item, busy, pure=False)
+                    future = submitted(client, function, shared, item, busy)
                     running[future] = item
                     future.add_done_callback(ended.put)
                 future = _next(ended)
@@ -128,7 +128,7 @@ class Fleet:
                     continue
                 item = running.pop(future)
                 try:
-                    result: Result | WorkerDiedError = future.result()
+                    result: Result | WorkerDiedError = unwrapped(future.result())
                 except (KilledWorker, WorkerDiedError):
                     result = WorkerDiedError(*DIED)
                 yield item, result

@@ -1,9 +1,12 @@
 """Ordered, bounded map over the tiles of a slide."""
 
+import secrets
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -21,6 +24,38 @@ DIED = (
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What a task raised, as its result."""
+
+    error: Exception
+
+
+def submitted(client: Any, function: Callable[..., Result], *arguments: object, priority: int = 0) -> Any:
+    """The future of `function(*arguments)` on some worker; what it raises is in its result (`unwrapped`)."""
+    key = f"{function.__name__}-{secrets.token_hex(8)}"  # Dask learns from the name how long such tasks take
+    return client.submit(_quietly, function, *arguments, pure=False, key=key, priority=priority)
+
+
+def unwrapped(result: Result | Raised) -> Result:
+    """The result of a task that was `submitted`; what it raised is raised."""
+    if isinstance(result, Raised):
+        raise result.error
+    return result
+
+
+def _quietly(function: Callable[..., Result], *arguments: Any) -> Result | Raised:
+    """`function(*arguments)`; its error as a result, for Dask would print it on the worker.
+
+    What a library says may quote a slide's metadata, and its traceback tells folders. With --debug it is shown.
+    """
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001 - raised again by whoever waits for the task
+        error.add_note(f"on a worker:\n{traceback.format_exc()}")
+        return Raised(error)
 
 
 class Mapper(Protocol):
@@ -156,14 +191,15 @@ def _on_client(
 ) -> Iterator[tuple[Item, Result]]:
     from distributed import KilledWorker  # noqa: PLC0415 - half a second that only clusters should wait for
 
-    submit = partial(client_now().submit, function, shared, pure=False, priority=1)
+    submit = partial(submitted, client_now(), function, shared, priority=1)
 
     def take(future: Any) -> Any:
         try:
-            result = future.result()
+            result = unwrapped(future.result())
         except KilledWorker as error:
             raise WorkerDiedError(*DIED) from error
-        future.release()
+        finally:
+            future.release()
         return result
 
     def drop(future: Any) -> None:
