@@ -22,6 +22,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from wsipipe.errors import DamagedStoreError, StoreError
 from wsipipe.io.seal import check_seal, sealed
+from wsipipe.io.shards import ShardWriter
 from wsipipe.io.stored_array import StoredArray, check_array, reading
 from wsipipe.records import Cells, Labels
 
@@ -108,15 +109,16 @@ def write_store(
     shutil.rmtree(partial, ignore_errors=True)
     group = zarr.create_group(partial)
     arrays = {f.name: _make(group, f, rows, patch_px) for f in dataclasses.fields(Cells)}
+    writers = {name: ShardWriter(partial / name, array) for name, array in arrays.items()}
     parts = [
-        (name, start, min(start + _shard(name), array.shape[0]))
+        (name, start, min(start + writers[name].rows, array.shape[0]))
         for name, array in sorted(arrays.items(), key=lambda item: -item[1].nbytes)  # the longest work first
-        for start in range(0, array.shape[0], _shard(name))
+        for start in range(0, array.shape[0], writers[name].rows)
     ]
 
     def write(part: tuple[str, int, int]) -> None:
         name, start, stop = part
-        arrays[name][start:stop] = rows.read(name, start, stop)
+        writers[name].write(start, rows.read(name, start, stop))
 
     pool = ThreadPoolExecutor(min(threads, _WRITERS), "store")
     try:

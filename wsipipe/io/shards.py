@@ -1,0 +1,69 @@
+"""Whole shards of a Zarr array, made and written by any thread.
+
+Zarr encodes on one event loop, however many threads ask it to, so that a second worker would gain nothing. These are
+the very bytes that Zarr writes (Zarr v3, sharding codec 1.0: chunks in order, then where each lies, each followed by
+its CRC-32C).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import zarr
+from numcodecs.blosc import Blosc
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, BloscShuffle
+
+_SHUFFLES = {BloscShuffle.noshuffle: Blosc.NOSHUFFLE, BloscShuffle.bitshuffle: Blosc.BITSHUFFLE}
+_NOTHING = (1 << 64) - 1
+"""Stands for place and length of a chunk beyond the end of the array."""
+
+
+class ShardWriter:
+    """Writes the shards of one array, whose chunks and shards are cut along the rows only.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the array.
+    array : zarr.Array
+        With Blosc and CRC-32C as its compressors, filled with zeros where nothing is written.
+    """
+
+    def __init__(self, folder: Path, array: "zarr.Array[Any]") -> None:
+        codec = next(codec for codec in array.compressors if isinstance(codec, BloscCodec))
+        self._codec = Blosc(codec.cname.value, codec.clevel, _SHUFFLES[codec.shuffle], codec.blocksize, codec.typesize)
+        self._folder, self._array = folder, array
+        self.rows: int = (array.shards or array.chunks)[0]
+        """Rows of a shard."""
+
+    def write(self, start: int, values: NDArray[Any]) -> None:
+        """Write the shard that begins at row `start`; it may be the last, and not full."""
+        chunk, wanted = self._array.chunks[0], self._array.dtype
+        if start % self.rows or len(values) > self.rows or values.dtype != wanted:
+            msg = f"{len(values)} rows of {values.dtype} at {start} are no shard of {self.rows} rows of {wanted}"
+            raise ValueError(msg)
+        place = (start // self.rows, *(0 for _ in self._array.shape[1:]))
+        path = self._folder / self._array.metadata.encode_chunk_key(place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        index = np.full((self.rows // chunk, 2), _NOTHING, "<u8")
+        end = 0
+        with path.open("wb") as file:
+            for i in range(-(-len(values) // chunk)):
+                data = self._chunk(values[i * chunk : (i + 1) * chunk])
+                index[i] = end, len(data) + 4
+                end += file.write(data) + file.write(_checksum(data))
+            file.write(index.tobytes() + _checksum(index.tobytes()))
+
+    def _chunk(self, values: NDArray[Any]) -> bytes:
+        """Bytes of a chunk, without its checksum; one that the array ends in is filled up with zeros."""
+        if len(values) < self._array.chunks[0]:
+            whole = np.zeros(self._array.chunks, self._array.dtype)
+            whole[: len(values)] = values
+            values = whole
+        return bytes(self._codec.encode(np.ascontiguousarray(values)))
+
+
+def _checksum(data: bytes) -> bytes:
+    return int(google_crc32c.value(data)).to_bytes(4, "little")
