@@ -76,6 +76,13 @@ def sum_one(rgb: NDArray[np.uint8], tables: NDArray[np.int32], out: NDArray[np.u
 
 
 @compiled
+def where_dark(rgb: NDArray[np.uint8], table: Ints, least: int, out: NDArray[np.bool_]) -> None:
+    """Write for every pixel (n, 3) whether the sum of its channels' entries in `table` (3, 256) reaches `least`."""
+    for i in range(rgb.shape[0]):
+        out[i] = table[0, rgb[i, 0]] + table[1, rgb[i, 1]] + table[2, rgb[i, 2]] >= least
+
+
+@compiled
 def through_tables(
     rgb: NDArray[np.uint8], tables: NDArray[np.int32], after: NDArray[np.uint8], out: NDArray[np.uint8]
 ) -> None:

@@ -9,6 +9,7 @@ Reinhard et al., "Color transfer between images", IEEE CG&A 21(5), 2001.
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -167,9 +168,9 @@ def _stained_pixels(blocks: NDArray[np.uint8], white: tuple[float, float, float]
     Macenko asks for `min_od` in every channel, but bluish haematoxylin, which hardly absorbs blue, is then lost.
     """
     pixels = blocks.reshape(-1, 3)
-    tables = lut.od_table(white, LOG_UNIT)
-    total = tables[0][pixels[:, 0]] + tables[1][pixels[:, 1]] + tables[2][pixels[:, 2]]
-    stained = np.flatnonzero(total >= 3.0 * min_od / LOG_UNIT)
+    dark = np.empty(len(pixels), np.bool_)
+    lut.where_dark(plain(pixels), lut.od_table(white, LOG_UNIT), math.ceil(3.0 * min_od / LOG_UNIT), dark)
+    stained = np.flatnonzero(dark)
     step = max(1, -(-len(stained) // SAMPLE_PIXELS))
     return np.ascontiguousarray(pixels[stained[::step]])
 
@@ -249,8 +250,8 @@ def _fit_reinhard(
     pixels: NDArray[np.uint8],
 ) -> tuple[tuple[float, float, float], tuple[float, float, float], str]:
     """Mean and standard deviation in l-alpha-beta with decimal logarithms (Reinhard 2001, equations 4 to 10)."""
-    rgb = pixels.astype(np.float64)
-    logs = [np.log10(np.maximum((rgb * row).sum(axis=1), 1.0)) for row in RGB_TO_LMS]
+    rgb = pixels.T.astype(np.float64)
+    logs = [np.log10(np.maximum(rgb[0] * row[0] + rgb[1] * row[1] + rgb[2] * row[2], 1.0)) for row in RGB_TO_LMS]
     lab = [row[0] * logs[0] + row[1] * logs[1] + row[2] * logs[2] for row in LOG_LMS_TO_LAB]
     mean, std = [float(v.mean()) for v in lab], [float(v.std()) for v in lab]
     if min(std) < 1e-3:
