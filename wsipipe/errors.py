@@ -1,11 +1,17 @@
 """Every error the pipeline raises on purpose: what happened, and what to do about it."""
 
+import errno
 import re
 from typing import Self
 
 _QUOTED = re.compile(r"b?'[^']*'|b?\"[^\"]*\"")
 _FOLDERS = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[^\\/\s'\":;,()]+[\\/])+")
 _LONGEST = 300
+_NO_MEMORY = (
+    *("out of memory", "insufficient memory", "allocate memory", "unable to allocate", "bad_alloc"),
+    *("failed to map segment", "start new thread", "could not create a primitive"),
+)
+"""How libraries put it that there is none left."""
 
 
 class WsipipeError(Exception):
@@ -98,6 +104,14 @@ def told(error: BaseException) -> str:
     """
     text = _one_line(_FOLDERS.sub("", _QUOTED.sub("...", str(error))))[:_LONGEST]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether a fault means that memory ran out, whatever a library calls it."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    said = str(error).lower()
+    return any(words in said for words in _NO_MEMORY)
 
 
 def _one_line(text: str) -> str:

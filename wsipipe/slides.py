@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, UnreadableSlideError, WorkerDiedError, WsipipeError, told
+from wsipipe.errors import SlideError, UnreadableSlideError, WorkerDiedError, WsipipeError, lacks_memory, told
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
@@ -106,7 +106,7 @@ def slide_failure(error: Exception) -> SlideError:
         return error
     if isinstance(error, WsipipeError):
         return SlideError(error.what, error.remedy, error.subject)
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         return SlideError("out of memory", "use fewer --workers or a smaller tiling.tile_px, then run it again")
     if isinstance(error, OSError) and error.strerror:
         where = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""

@@ -10,7 +10,8 @@ from types import FrameType
 
 import click
 
-EXIT_CODE = 130
+INTERRUPTED = 130
+"""Exit code."""
 
 _PATIENCE_S = 3.0
 """Longer than tidying up takes: libraries swallow the interrupt in callbacks, and hang on threads that go on."""
@@ -48,4 +49,4 @@ def leave() -> None:
     click.echo("error: stopped: what is finished is kept: run the same command again to continue", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(EXIT_CODE)
+    os._exit(INTERRUPTED)

@@ -11,8 +11,8 @@ import click
 
 from wsipipe import __version__
 from wsipipe.cli.interrupt import Interrupt, leave
-from wsipipe.cli.watch import watch
-from wsipipe.errors import WsipipeError, told
+from wsipipe.cli.watch import check_address_space, watch
+from wsipipe.errors import WsipipeError, lacks_memory, told
 from wsipipe.turns import Turns
 
 COMMANDS = (
@@ -64,12 +64,15 @@ def main(arguments: list[str] | None = None) -> None:
     Without `arguments` this is the program that a user started: those are its own, and it is watched.
     """
     turns = Turns()
-    if arguments is None:
+    started = arguments is None
+    if started:
         watch(turns)
         Interrupt().listen()
         _collect_less()
-        arguments = sys.argv[1:]
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if started:
+            check_address_space()
         code = cli.main(arguments, prog_name="wsipipe", standalone_mode=False, obj=turns)
     except click.ClickException as error:
         _say_usage(error)
@@ -79,18 +82,23 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         leave()
-    except MemoryError:
-        _say("out of memory: use fewer --workers or a smaller tiling.tile_px", "--debug" in arguments)
-        code = 1
-    except OSError as error:
-        where = Path(str(error.filename or "file")).name
-        _say(f"{where}: {error.strerror or told(error)}: check the disk and its permissions", "--debug" in arguments)
-        code = 1
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, a traceback with --debug
-        _say(f"unexpected {told(error)}: run it with --debug and report what it prints",
-             "--debug" in arguments)  # fmt: skip
+        _say(_unexpected(error), "--debug" in arguments)
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    sys.stdout.flush()
+    turns.end(code)
+    sys.exit(code)
+
+
+def _unexpected(error: Exception) -> str:
+    """What happened, and what to do about it."""
+    if lacks_memory(error):
+        return "out of memory: use fewer --workers or a smaller tiling.tile_px"
+    if isinstance(error, OSError):
+        where = Path(str(error.filename or "file")).name
+        return f"{where}: {error.strerror or told(error)}: check the disk and its permissions"
+    return f"unexpected {told(error)}: run it with --debug and report what it prints"
 
 
 def _collect_less() -> None:

@@ -1,7 +1,7 @@
 """The program runs in a child of the process that was started, which stays small and tells what the child died of.
 
-A reader written in C can crash, and the system takes the largest process when memory runs out. Neither leaves the
-process a word to say, and both would end the other slides of the command as well.
+A reader written in C can crash, a library can end the process when it gets no memory, and the system takes the largest
+process when there is none left. None of them leaves the process a word to say, and all would end the other slides too.
 """
 
 import os
@@ -10,9 +10,14 @@ import sys
 
 import click
 
+from wsipipe.cli.interrupt import INTERRUPTED
+from wsipipe.errors import UsageError
 from wsipipe.turns import Turns
 
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGKILL})
+LEAST_ADDRESS_SPACE = 2 << 30
+"""Bytes."""
+
 _PASSED_ON = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2})
 _PR_SET_PDEATHSIG = 1
 
@@ -30,18 +35,38 @@ def watch(turns: Turns) -> None:
         code = _child_ended()
         if code is None:
             return
-        if code >= 0:
-            sys.exit(code)
-        died_of = signal.Signals(-code)
-        if died_of not in _CRASHES:
+        said = turns.ended()
+        if said is not None or code == INTERRUPTED:
+            sys.exit(code if said is None else said)
+        if code < 0 and -code not in _CRASHES:
             sys.exit(128 - code)  # as a shell says it
         if not turns.blame():
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"  # libraries end it by themselves
             click.echo(
-                f"error: the process died ({died_of.name}): a library crashed, or memory ran out: run the same command "
+                f"error: the process died ({how}): a library crashed, or memory ran out: run the same command "
                 "again with fewer --workers: what is finished is kept",
                 err=True,
             )
             sys.exit(1)
+
+
+def check_address_space() -> None:
+    """Refuse to begin where libraries get so little that some of them neither work nor fail, but wait for ever.
+
+    Raises
+    ------
+    UsageError
+        Naming the limit of this process.
+    """
+    import resource  # noqa: PLC0415 - systems that are not watched may have none
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE:
+        raise UsageError(
+            f"may use {limit / 1e9:.1f} GB of address space only",
+            f"allow {LEAST_ADDRESS_SPACE / 1e9:.0f} GB at least (`ulimit -v`), or ask the scheduler for more memory",
+            "this process",
+        )
 
 
 def _child_ended() -> int | None:

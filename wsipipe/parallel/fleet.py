@@ -141,10 +141,11 @@ class Fleet:
         deadline = time.monotonic() + clients.WORKERS_S
         while not (slots := int(sum(client.nthreads().values()))):
             if time.monotonic() > deadline:
+                remedy = "start `dask worker ADDRESS`" if self._scheduler else "free memory or use fewer --workers"
                 raise UsageError(
                     f"no worker for {clients.WORKERS_S} s",
-                    "start `dask worker ADDRESS` and run the same command again: it continues",
-                    f"--scheduler {self._scheduler}" if self._scheduler else "workers",
+                    f"{remedy} and run the same command again: it continues",
+                    f"--scheduler {self._scheduler}" if self._scheduler else "worker processes",
                 )
             time.sleep(0.2)
         return slots
