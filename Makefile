@@ -4,7 +4,7 @@ VENV ?= .venv
 OUT ?= out
 BIN := $(VENV)/bin
 
-.PHONY: demo run test lint check browser docs test-slow test-gpu bench image clean
+.PHONY: demo run test lint audit check browser docs test-slow test-gpu bench image clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wsipipe demo -o demo-out
@@ -13,7 +13,7 @@ run: $(VENV)/.installed
 	@test -n "$(SLIDE)" || { echo "usage: make run SLIDE=path/to/slide.svs [OUT=folder]"; exit 2; }
 	$(BIN)/wsipipe run "$(SLIDE)" -o "$(OUT)"
 
-test: lint check docs
+test: lint audit check docs
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -21,6 +21,10 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -r wsipipe -ll
+
+# asks a service on the internet; where there is none that is said, and within 10 s
+audit: $(VENV)/.installed
+	$(BIN)/python -m tests.audit
 
 check: $(VENV)/.installed browser
 	$(BIN)/python -m pytest -n 2 --dist worksteal
