@@ -55,9 +55,9 @@ class PointsTile:
 def segment_tile(task: SlideTask, tile: Tile) -> TileResult:
     """Find the nuclei of a tile."""
     region = _read(task, tile.view)
+    energies = block_energies(region.rgb, tile.view, tile.core, task.grid.mpp)  # while the pixels are in the cache
     nuclei = find_nuclei(region.rgb, task.grid.mpp, task.profile, task.recipe.nuclei)
     found = collect(region.rgb, nuclei, tile, task.grid, task.profile, task.recipe.patches)
-    energies = block_energies(region.rgb, tile.view, tile.core, task.grid.mpp)
     return TileResult(found.cells, found.oversized, region.unreadable, energies)
 
 

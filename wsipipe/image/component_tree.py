@@ -174,8 +174,10 @@ def _walk(
 
 @compiled
 def _link(events: NDArray[np.int32], size: int) -> NDArray[np.int32]:
-    """Link the events of each seed; returns the last at each of `size` pixels, or -1."""
-    last = np.full(size, -1, np.int32)
+    """Link the events of each seed; returns the last at each, and anything at the other ones of `size` pixels."""
+    last = np.empty(size, np.int32)
+    for i in range(events.shape[0]):
+        last[events[i, AT]] = -1
     for i in range(events.shape[0]):
         events[i, BEFORE] = last[events[i, AT]]
         last[events[i, AT]] = i

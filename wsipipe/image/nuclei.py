@@ -155,8 +155,10 @@ def _images(nuclear: NDArray[np.uint16], mpp: float, gain: int, config: NucleiCo
     side = box_side(um_to_px(config.sharpen_um, mpp))
     levels = np.empty(nuclear.shape, np.uint8)
     _sharpen(smooth, box_sum(nuclear, side), side * side, round(config.sharpen * 2**12), gain, levels)
-    opened = cv2.morphologyEx(levels, cv2.MORPH_OPEN, _disc(um_to_px(config.open_um, mpp)))
-    return np.stack([np.pad(image, 1) for image in (levels, opened)])
+    images = np.zeros((2, levels.shape[0] + 2, levels.shape[1] + 2), np.uint8)
+    images[0, 1:-1, 1:-1] = levels
+    images[1, 1:-1, 1:-1] = cv2.morphologyEx(levels, cv2.MORPH_OPEN, _disc(um_to_px(config.open_um, mpp)))
+    return images
 
 
 def _outflow(smooth: NDArray[np.float32], mpp: float, gain: int, config: NucleiConfig) -> NDArray[np.int16]:
