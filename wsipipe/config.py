@@ -212,13 +212,13 @@ class GanConfig:
     pooling: str = _choice("mean", "centre")
     """Features of the trunk's map: its mean (the paper), or that and its mean around the centre, where the cell is."""
     lambda_measure: float = _number(0.0, 0.0, 1000.0)
-    """Weight of the trunk's error in telling a real cell's measurements; 0 is the paper."""
+    """Weight of the trunk's error in telling a real cell's description; 0 is the paper."""
     lambda_teach: float = _number(0.0, 0.0, 1000.0)
-    """Weight of Q's error in telling the classes that a mixture on the measurements gives; 0 is the paper."""
+    """Weight of Q's error in telling from patches the classes that a mixture on descriptions gives; 0 is the paper."""
     coherence: float = _number(0.0, 0.0, 10.0)
     """In that mixture, power of a cell's neighbours in its prior; 0 looks at each cell alone."""
-    own_slide: float = _number(0.0, 0.0, 1.0)
-    """Measurements are standardized to this share over their own slide, else over all cells."""
+    describe: bool = False
+    """Q also weighs a description of the cell: measurements, contrast, neighbours. False is the paper, patches only."""
     learned_prior: bool = False
     """G draws classes as often as Q finds them in real cells; false draws all alike, as the paper does."""
     average: float = _number(0.0, 0.0, 0.99999)
@@ -228,7 +228,7 @@ class GanConfig:
     start: str = _choice("random", "default")
     """Weights that G starts from: random ones, or those of the model that ships with the package."""
     restarts: int = _number(1, 1, 100)
-    """Trainings from this many seeds; the one whose classes part the measurements best is kept, no label seen."""
+    """Trainings from this many seeds; the one whose classes part the descriptions best is kept, no label seen."""
     max_cells: int = _number(50_000, 10, 100_000_000)
     """Cells drawn for training, evenly from all slides."""
 

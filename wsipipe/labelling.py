@@ -4,7 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from wsipipe.config import Settings, differences
+from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import draw_cells
 from wsipipe.errors import ModelError, OutputMismatchError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
@@ -186,7 +189,7 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
                 seed=seed,
                 device=device,
                 patch_mpp=drawn.patch_mpp,
-                measured=drawn.measured,
+                described=drawn.described,
                 start=start,
                 progress=progress,
                 resume=resume,
@@ -229,7 +232,12 @@ def label_store(store: CellStore, model: Model, settings: Settings, report: Repo
             seen = done
 
         threads = settings.workers or cpu_count()
-        classes, confidence = classify(model, store.patches, device=device, threads=threads, progress=progress)
+        about = None
+        if model.config.describe:
+            about = describe_store(store, nearest_in(store), np.arange(len(store)))
+        classes, confidence = classify(
+            model, store.patches, device=device, threads=threads, described=about, progress=progress
+        )
     store.write_labels(Labels(model.hash, classes, confidence, f"{device}, {arithmetic(device)}"))
 
 

@@ -11,6 +11,16 @@ Rings = tuple[NDArray[np.float64], ...]
 """One outlined nucleus in level-0 px, (n, 2) each: the outline, then rings cut out of it or added (even-odd)."""
 
 
+_NUCLEUS = (
+    "log_area_um2", "log_perimeter_um", "eccentricity", "solidity", "h_od_mean", "h_od_std", "e_od_mean", "e_od_std",
+)  # fmt: skip
+_CONTRAST = tuple(f"{where}_{colour}_od_std" for where in ("centre", "around") for colour in ("red", "green", "blue"))
+DESCRIPTION = (
+    *_NUCLEUS, *_CONTRAST, "log_light", *(f"beside_{name}" for name in (*_NUCLEUS, "log_light")),
+)  # fmt: skip
+"""What a cell is described by, beside its patch: its nucleus, contrast and light around it, its neighbours' mean."""
+
+
 class Box(NamedTuple):
     """A rectangle of whole pixels: x to the right, y down; (x, y) is the top-left pixel."""
 

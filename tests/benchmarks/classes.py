@@ -26,7 +26,9 @@ from scipy.stats import spearmanr
 from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
 from wsipipe.cohort.evaluate import cluster_scores, match_points
 from wsipipe.config import GanConfig, Settings, load_recipe
+from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import Drawn, draw_cells
+from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.criteria import CHOSEN_BY, criteria
 from wsipipe.gan.label import label
 from wsipipe.gan.train import train
@@ -60,6 +62,7 @@ class Labelled:
 
     store: CellStore
     cells: CellData
+    described: NDArray[np.float64]
     truth: NDArray[np.str_]
 
 
@@ -76,8 +79,8 @@ def variants() -> dict[str, GanConfig]:
 
 PUBLISHED = "paper's objective"
 PAPERS = (
-    "lambda_real", "lambda_teach", "lambda_measure", "coherence", "learned_prior", "standardize", "augment", "pooling",
-    "average", "anneal", "spread",
+    "lambda_real", "lambda_teach", "lambda_measure", "coherence", "describe", "learned_prior", "standardize", "augment",
+    "pooling", "average", "anneal", "spread",
 )  # fmt: skip
 """Settings that the paper's objective has as published."""
 
@@ -97,7 +100,8 @@ def prepared(name: str, root: Path, work: Path) -> list[Labelled]:
         mine, theirs = match_points(np.column_stack([rows.x_px, rows.y_px]), points.xy, MATCH_PX)
         truth[mine] = points.classes[theirs]
         measured = np.column_stack([getattr(rows, column) for column in MEASURED]).astype(np.float64)
-        found.append(Labelled(store, CellData(measured, rows.patches), truth))
+        described = describe_store(store, nearest_in(store), np.arange(len(store)))
+        found.append(Labelled(store, CellData(measured, rows.patches), described, truth))
     return found
 
 
@@ -112,6 +116,13 @@ def joined(images: list[Labelled], which: list[int]) -> tuple[CellData, NDArray[
     cells = [images[i].cells for i in which]
     data = CellData(np.concatenate([c.measured for c in cells]), np.concatenate([c.patches for c in cells]))
     return data, np.concatenate([images[i].truth for i in which])
+
+
+def labelled(model: Model, images: list[Labelled], which: list[int]) -> NDArray[np.uint8]:
+    """Classes of the cells of some images under a model."""
+    cells, _ = joined(images, which)
+    described = np.concatenate([images[i].described for i in which])
+    return label(model, cells.patches, device="cpu", threads=1, described=described)[0]
 
 
 def scored(truth: NDArray[np.str_], classes: NDArray[Any]) -> dict[str, float]:
@@ -131,7 +142,7 @@ def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int) ->
         found = baseline_classes(fitted, cells, k, seed)
         return {name: scored(truth, classes) for name, classes in found.items()}
     if what == "shipped":
-        classes, _ = label(load_model("default"), cells.patches, device="cpu", threads=1)
+        classes = labelled(load_model("default"), images, held)
         return {"shipped": scored(truth, classes)}
     config = dataclasses.replace(variants()[what], classes=k)
     drawn: Drawn = draw_cells([images[i].store for i in sorted(tuned)], config, seed, Path())
@@ -142,16 +153,16 @@ def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int) ->
         seed=seed,
         device="cpu",
         patch_mpp=drawn.patch_mpp,
-        measured=drawn.measured,
+        described=drawn.described,
         start=start,
     )
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    classes, _ = label(model, cells.patches, device="cpu", threads=1)
+    classes = labelled(model, images, held)
     shares = np.bincount(classes, minlength=k) / len(classes)
     unseen = draw_cells([images[i].store for i in sorted(held)], config, seed, Path())
     return {
         what: scored(truth, classes),
-        "criteria": criteria(model, unseen.patches, unseen.measured),
+        "criteria": criteria(model, unseen.patches, unseen.described),
         "shares": shares.round(4).tolist(),
         "wall_s": round(seconds, 1),
         "cpu_s": round(cpu, 1),

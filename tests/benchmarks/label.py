@@ -77,7 +77,7 @@ def trained(stores: list[CellStore], channels: int) -> Model:
         config = dataclasses.replace(config, steps=WIDE_STEPS, batch=8, real_batch=32, critic_steps=1)
     begun = time.perf_counter()
     drawn = draw_cells(stores, config, 0, Path(tempfile.gettempdir()))
-    model = train(drawn.patches, config, seed=0, device="cpu", patch_mpp=drawn.patch_mpp, measured=drawn.measured)
+    model = train(drawn.patches, config, seed=0, device="cpu", patch_mpp=drawn.patch_mpp, described=drawn.described)
     print(f"{channels} channels: {config.steps} steps in {time.perf_counter() - begun:.0f} s")
     return model
 

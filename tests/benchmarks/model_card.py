@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.benchmarks.classes import DATA, prepared, scored
+from tests.benchmarks.classes import DATA, labelled, prepared, scored
+from wsipipe.describing import describe_store, nearest_in
 from wsipipe.gan.draw import sample
 from wsipipe.gan.label import label
 from wsipipe.io.output import OutputFolder
@@ -38,7 +39,10 @@ def profiles(work: Path) -> None:
     """Median measurements of the training cells of each class that Q is sure of."""
     model = load_model("default")
     stores = [CellStore(f.store) for out in sorted(work.iterdir()) for f in OutputFolder(out).finished()]
-    answers = [label(model, store.patches, device="cpu", threads=1) for store in stores]
+    answers = []
+    for store in stores:
+        described = describe_store(store, nearest_in(store), np.arange(len(store)))
+        answers.append(label(model, store.patches, device="cpu", threads=1, described=described))
     classes, confidence = (np.concatenate([a[i] for a in answers]) for i in (0, 1))
     values = {name: np.concatenate([np.asarray(store.array(name)[:]) for store in stores]) for name in COLUMNS}
     print(f"{len(classes)} cells of {len(stores)} images\n\n| class | share | sure | {' | '.join(COLUMNS)} |")
@@ -56,8 +60,7 @@ def scores(scored_in: Path, root: Path) -> None:
     for name in DATA:
         images = prepared(name, root, scored_in)
         truth = np.concatenate([image.truth for image in images])
-        patches = np.concatenate([image.cells.patches for image in images])
-        classes, _ = label(model, patches, device="cpu", threads=1)
+        classes = labelled(model, images, list(range(len(images))))
         found = scored(truth, classes)
         print(f"{name}: AMI {found['ami']:.3f}, ARI {found['ari']:.3f}, purity {found['purity']:.3f}")
         for kind in np.unique(truth):

@@ -1,10 +1,11 @@
-"""Cells drawn to train on: with their neighbours, standardized, evenly from all slides."""
+"""Cells drawn to train on: with their neighbours, evenly from all slides."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsipipe.drawing import NEIGHBOURS, REACH_UM, _quotas, draw_groups, standardized
+from wsipipe.describing import NEIGHBOURS, REACH_UM, nearest
+from wsipipe.drawing import _quotas, draw_groups
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.integers(1, 120))
@@ -18,7 +19,7 @@ def test_quotas_are_even_and_use_what_there_is(sizes: list[int], count: int) -> 
 
 def test_all_cells_of_a_small_slide_with_their_nearest() -> None:
     places = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 20.0], [500.0, 500.0]])
-    rows, near = draw_groups(places, 10, np.random.default_rng(0))
+    rows, near = draw_groups(nearest(places), 10, np.random.default_rng(0))
     np.testing.assert_array_equal(rows, np.arange(4))
     assert near.shape == (4, NEIGHBOURS)
     assert near[0, :2].tolist() == [1, 2]
@@ -30,7 +31,7 @@ def test_all_cells_of_a_small_slide_with_their_nearest() -> None:
 def test_groups_hold_neighbours_within_reach(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     places = rng.uniform(0, 600, (300, 2))
-    rows, near = draw_groups(places, count, np.random.default_rng(seed))
+    rows, near = draw_groups(nearest(places), count, np.random.default_rng(seed))
     assert len(rows) == min(count, 300)
     assert (np.diff(rows) > 0).all()
     own, column = np.nonzero(near >= 0)
@@ -43,18 +44,5 @@ def test_groups_hold_neighbours_within_reach(seed: int, count: int) -> None:
 
 def test_one_cell_and_none() -> None:
     for count in (0, 1):
-        rows, near = draw_groups(np.zeros((count, 2)), 5, np.random.default_rng(0))
+        rows, near = draw_groups(nearest(np.zeros((count, 2))), 5, np.random.default_rng(0))
         assert (len(rows), near.shape) == (count, (count, NEIGHBOURS))
-
-
-def test_standardizing_over_slides_takes_their_differences_off() -> None:
-    rng = np.random.default_rng(0)
-    slides = np.repeat([0, 1], 500)
-    values = np.exp(rng.normal(size=(1000, 8))) + 5.0 * slides[:, None]
-    whole, own = (standardized(values, slides, share) for share in (0.0, 1.0))
-    np.testing.assert_allclose(whole.std(0), 1.0)
-    assert (abs(whole[slides == 0].mean(0) - whole[slides == 1].mean(0)) > 0.5).all()
-    for slide in (0, 1):
-        np.testing.assert_allclose(own[slides == slide].mean(0), 0.0, atol=1e-9)
-    np.testing.assert_allclose(standardized(values, slides, 0.5), (whole + own) / 2)
-    assert np.isfinite(standardized(np.ones((4, 8)), np.zeros(4, np.int64), 0.5)).all()

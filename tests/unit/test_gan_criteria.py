@@ -8,8 +8,9 @@ import torch
 from tests.unit.test_gan_train import TINY, cells
 from wsipipe.gan.averages import Averages
 from wsipipe.gan.criteria import criteria
-from wsipipe.gan.mixture import MEASUREMENTS, Measured
+from wsipipe.gan.mixture import Described
 from wsipipe.gan.train import train
+from wsipipe.records import DESCRIPTION
 
 
 def test_trained_classes_are_judged_better_than_those_of_a_scrambled_head() -> None:
@@ -17,15 +18,14 @@ def test_trained_classes_are_judged_better_than_those_of_a_scrambled_head() -> N
     rows = np.argsort(kind, kind="stable")  # kinds lie together in the tissue
     patches, kind = patches[rows], kind[rows]
     near = np.arange(240)[:, None] + np.array([-1, 1])
-    values = np.random.default_rng(0).normal(size=(240, MEASUREMENTS)) + 4.0 * kind[:, None]
-    values = (values - values.mean(0)) / values.std(0)
-    measured = Measured(values, np.where((near >= 0) & (near < 240), near, -1))
+    values = np.random.default_rng(0).normal(size=(240, len(DESCRIPTION))) + 4.0 * kind[:, None]
+    described = Described(values, np.where((near >= 0) & (near < 240), near, -1))
     config = dataclasses.replace(
         TINY, steps=40, batch=8, real_batch=64, info_learning_rate=1e-3, lambda_teach=1.0, lambda_measure=1.0,
         coherence=0.5, learned_prior=True, average=0.9, pooling="centre",
     )  # fmt: skip
-    model = train(patches, config, seed=0, device="cpu", patch_mpp=0.5, measured=measured)
-    found = criteria(model, patches, measured)
+    model = train(patches, config, seed=0, device="cpu", patch_mpp=0.5, described=described)
+    found = criteria(model, patches, described)
     assert set(found) == {"information", "agreement", "coherence", "separation"}
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert found["agreement"] > 0.8
@@ -33,7 +33,7 @@ def test_trained_classes_are_judged_better_than_those_of_a_scrambled_head() -> N
     weight = model.tensors["critic.q_head.weight"]
     noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)) * weight.std()
     broken = dataclasses.replace(model, tensors={**model.tensors, "critic.q_head.weight": noise})
-    worse = criteria(broken, patches, measured)
+    worse = criteria(broken, patches, described)
     assert worse["separation"] < found["separation"]
     assert worse["information"] < found["information"]
 

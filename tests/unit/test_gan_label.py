@@ -1,5 +1,6 @@
 """Labels: right, and the same whatever the threads, the batches and the kind of array."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.label import CPU_BATCH, arithmetic, label
 from wsipipe.gan.nets import Critic, Generator
 from wsipipe.gan.standardize import standardize_trunk
+from wsipipe.records import DESCRIPTION
 
 COUNT = 3 * CPU_BATCH + 5
 
@@ -53,6 +55,37 @@ def test_class_and_confidence_are_those_of_q(model: Model, patches: np.ndarray, 
     np.testing.assert_allclose(confidence, probability.max(1), rtol=1e-5 if number == "float32" else 0.01)
     np.testing.assert_array_equal(classes, probability.argmax(1), "close decisions are made in float32")
     assert len(np.unique(classes)) > 1
+
+
+@pytest.fixture(scope="module")
+def weighing(model: Model) -> Model:
+    """A model whose Q also weighs descriptions."""
+    random = torch.Generator().manual_seed(3)
+    heads = {"weight": torch.randn(4, len(DESCRIPTION), generator=random), "bias": torch.randn(4, generator=random)}
+    tensors = {**model.tensors, **{f"critic.described.{name}": tensor for name, tensor in heads.items()}}
+    return dataclasses.replace(model, config=dataclasses.replace(model.config, describe=True), tensors=tensors)
+
+
+@pytest.mark.usefixtures("number")
+def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, patches: np.ndarray) -> None:
+    described = np.random.default_rng(2).normal(size=(COUNT, len(DESCRIPTION)))
+    classes, confidence = label(weighing, patches, device="cpu", threads=2, described=described)
+    with torch.no_grad():
+        seen = model.critic().log_classes(to_unit(torch.from_numpy(patches))).exp().double().numpy()
+    weight, bias = (weighing.tensors[f"critic.described.{name}"].double().numpy() for name in ("weight", "bias"))
+    logits = described @ weight.T + bias
+    known = np.exp(logits - logits.max(1, keepdims=True))
+    both = np.sqrt(seen * known / known.sum(1, keepdims=True))
+    wanted = both / both.sum(1, keepdims=True)
+    np.testing.assert_array_equal(classes, wanted.argmax(1))
+    np.testing.assert_allclose(confidence, wanted.max(1), rtol=0.02)
+    some = slice(3, 90)
+    again = label(weighing, patches[some], device="cpu", threads=1, described=described[some])
+    np.testing.assert_array_equal(again[1], confidence[some])
+    alone = label(weighing, patches, device="cpu", threads=1)
+    np.testing.assert_array_equal(alone[1], label(model, patches, device="cpu", threads=1)[1])
+    with pytest.raises(ValueError, match="descriptions for"):
+        label(weighing, patches, device="cpu", threads=1, described=described[:5])
 
 
 @pytest.mark.usefixtures("number")

@@ -11,9 +11,12 @@ from wsipipe.config import GanConfig, load_recipe
 from wsipipe.errors import TrainingError
 from wsipipe.gan.label import label
 from wsipipe.gan.losses import critic_loss, gradient_penalty
+from wsipipe.gan.mixture import Described
+from wsipipe.gan.nets import Critic, centre_window
 from wsipipe.gan.parts import workers
 from wsipipe.gan.train import _reordered, estimate_seconds, train
 from wsipipe.gan.trainer import METRICS, Trainer
+from wsipipe.records import DESCRIPTION
 
 TINY = GanConfig(
     classes=3, noise_dim=4, channels=16, batch=4, steps=3, critic_steps=2, lambda_real=1.0, real_batch=8,
@@ -180,6 +183,33 @@ def test_reordering_classes_goes_for_q_and_g_alike() -> None:
         torch.testing.assert_close(other.critic().log_classes(patches), model.critic().log_classes(patches)[:, order])
 
 
+def described(kind: np.ndarray) -> Described:
+    """Descriptions in which the three kinds of `cells` lie apart."""
+    values = np.random.default_rng(0).normal(size=(len(kind), len(DESCRIPTION))) * 0.3
+    return Described(
+        values + 2.0 * np.eye(3, len(DESCRIPTION)).repeat(8, 1)[kind, : len(DESCRIPTION)], np.full((len(kind), 2), -1)
+    )
+
+
+def test_q_begins_with_what_descriptions_say() -> None:
+    """Three steps teach a patch next to nothing; with descriptions Q is right already, and keeps being so."""
+    patches, kind = cells(90)
+    config = dataclasses.replace(TINY, describe=True, lambda_teach=1.0)
+    about = described(kind)
+    model = train(patches, config, seed=0, device="cpu", patch_mpp=0.5, described=about)
+    classes, _ = label(model, patches, device="cpu", threads=1, described=about.values)
+    table = np.histogram2d(kind, classes, bins=(np.arange(4), np.arange(4)))[0]
+    assert table.max(0).sum() / len(kind) > 0.95
+    assert np.bincount(classes, minlength=3).tolist() == sorted(np.bincount(kind).tolist(), reverse=True)
+    assert model.facts["shares"] == (np.bincount(classes, minlength=3) / len(kind)).tolist()
+    order = torch.tensor([2, 0, 1])
+    other = dataclasses.replace(model, tensors=_reordered(model, order))
+    turned, _ = label(other, patches, device="cpu", threads=1, described=about.values)
+    np.testing.assert_array_equal(order.numpy()[turned], classes)
+    with pytest.raises(TrainingError, match="not given for every cell"):
+        train(patches, config, seed=0, device="cpu", patch_mpp=0.5)
+
+
 @pytest.mark.parametrize(
     ("patches", "message"),
     [
@@ -216,6 +246,15 @@ def test_real_cells_teach_q_their_kinds() -> None:
         table = np.histogram2d(truth, classes, bins=(np.arange(4), np.arange(4)))[0]
         assert table.max(0).sum() / len(images) > 0.9
     assert model.facts["warnings"] == []
+
+
+def test_a_training_may_follow_a_labelling() -> None:
+    """What labelling keeps for the next time is no tensor of inference mode, which no training could use."""
+    centre_window.cache_clear()
+    config = dataclasses.replace(TINY, pooling="centre", steps=1)
+    with torch.inference_mode():
+        Critic(config).log_classes(torch.zeros(1, 3, 16, 16))
+    train(cells()[0], config, seed=0, device="cpu", patch_mpp=0.5)
 
 
 @pytest.mark.gpu

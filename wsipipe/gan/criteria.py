@@ -8,7 +8,7 @@ from torch import Tensor
 from wsipipe.gan.augment import augment
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic
-from wsipipe.gan.mixture import Measured
+from wsipipe.gan.mixture import Described
 
 CHOSEN_BY = "separation"
 """The criterion that a restart is chosen by: of four the one that ranks the seeds of one split most as labels do."""
@@ -19,28 +19,28 @@ JUDGED_AT_ONCE = 128
 VIEW_SEED = 1
 
 
-def judged(measured: Measured) -> tuple[NDArray[np.int64], Measured]:
+def judged(described: Described) -> tuple[NDArray[np.int64], Described]:
     """Rows of at most JUDGED_CELLS training cells, in stretches in which neighbours are together, and their part."""
-    total = len(measured)
+    total = len(described)
     if total <= JUDGED_CELLS:
-        return np.arange(total), measured
+        return np.arange(total), described
     size = JUDGED_CELLS // STRETCHES
     starts = np.linspace(0, total - size, STRETCHES).astype(np.int64)
     rows = np.unique(starts[:, None] + np.arange(size))
     place = np.full(total + 1, -1)
     place[rows] = np.arange(len(rows))
-    return rows, Measured(measured.values[rows], place[measured.neighbours[rows]])
+    return rows, Described(described.values[rows], place[described.neighbours[rows]])
 
 
 @torch.inference_mode()
-def criteria(model: Model, patches: NDArray[np.uint8], measured: Measured) -> dict[str, float]:
+def criteria(model: Model, patches: NDArray[np.uint8], described: Described) -> dict[str, float]:
     """Judge a model's classes on cells, best ones it was not trained on; more is better in each.
 
     Parameters
     ----------
     model : Model
     patches : uint8, (n, s, s, 3)
-    measured : Measured
+    described : Described
         Of the same cells.
 
     Returns
@@ -49,31 +49,32 @@ def criteria(model: Model, patches: NDArray[np.uint8], measured: Measured) -> di
         "information": mutual information of Q's answers to two views of a cell, over log k (Ji et al., ICCV 2019).
         "agreement": share of cells that get one class in both views.
         "coherence": mutual information of the classes of a cell and of its neighbour, over the classes' entropy.
-        "separation": share of the measurements' variance that lies between the classes.
+        "separation": share of the descriptions' variance that lies between the classes.
     """
     random, critic = torch.Generator().manual_seed(VIEW_SEED), model.critic()
     views: list[list[Tensor]] = [[], []]
     with fixed_arithmetic(1):
         for start in range(0, len(patches), JUDGED_AT_ONCE):
             some = torch.from_numpy(np.asarray(patches[start : start + JUDGED_AT_ONCE]))
+            about = torch.from_numpy(described.values[start : start + JUDGED_AT_ONCE].astype(np.float32))
             for view in views:
-                view.append(critic.log_classes(augment(some, model.config.augment, random)).exp())
+                view.append(critic.log_classes(augment(some, model.config.augment, random), about).exp())
     a, b = (torch.cat(view).double().numpy() for view in views)
     classes = (a + b).argmax(1)
-    pairs = _neighbour_pairs(measured)
+    pairs = _neighbour_pairs(described)
     k = model.config.classes
     shares = np.bincount(classes, minlength=k) / len(classes)
     return {
         "information": _information(a.T @ b) / float(np.log(k)),
         "agreement": float((a.argmax(1) == b.argmax(1)).mean()),
         "coherence": _information(_table(classes[pairs[0]], classes[pairs[1]], k)) / max(_entropy(shares), 1e-9),
-        "separation": _between(measured.values, classes, k),
+        "separation": _between(described.standardized(), classes, k),
     }
 
 
-def _neighbour_pairs(measured: Measured) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    row, column = np.nonzero(measured.neighbours >= 0)
-    return row, measured.neighbours[row, column]
+def _neighbour_pairs(described: Described) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    row, column = np.nonzero(described.neighbours >= 0)
+    return row, described.neighbours[row, column]
 
 
 def _table(a: NDArray[np.intp], b: NDArray[np.intp], k: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fast_dtype, fixed_arithmetic
 from wsipipe.gan.folded import folded
 from wsipipe.gan.nets import Critic
+from wsipipe.records import DESCRIPTION
 
 CPU_BATCH = 64
 """Cells per batch on the CPU; narrow networks are fastest at 64 to 128, wide ones do not mind."""
@@ -38,6 +39,7 @@ def label(
     *,
     device: str,
     threads: int,
+    described: NDArray[np.floating] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
     """Label cells.
@@ -54,6 +56,8 @@ def label(
     device : {"cpu", "cuda"}
     threads : int
         Batches computed at a time on the CPU.
+    described : floating, (n, len(DESCRIPTION)), optional
+        Descriptions of the cells. Without them Q judges by the patches alone, as it does for cells that G draws.
     progress : callable, optional
         Called with the cells done and their total.
 
@@ -67,6 +71,8 @@ def label(
     ------
     ModelError
         If the patches are not of the model's size.
+    ValueError
+        If there is not one description for each patch.
     """
     shape = (model.patch_px, model.patch_px, 3)
     if tuple(patches.shape[1:]) != shape or patches.dtype != np.uint8:
@@ -75,21 +81,28 @@ def label(
             "use a model and a recipe of one patch size",
         )
     total = patches.shape[0]
+    if described is not None and described.shape != (total, len(DESCRIPTION)):
+        msg = f"{described.shape} descriptions for {total} patches"
+        raise ValueError(msg)
     classes, confidence = np.empty(total, np.uint8), np.empty(total, np.float32)
     critic, dtype = model.critic(device), fast_dtype(device)
     exact, fast = folded(critic), folded(critic, dtype)
     batch, workers = (CPU_BATCH, max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
 
-    def submit(net: Critic, rows: NDArray[np.uint8]) -> list[Future[Answer]]:
-        starts = range(0, len(rows), batch)
-        return [pool.submit(_answer, net, rows[at : at + batch], batch, device) for at in starts]
+    def submit(net: Critic, rows: NDArray[np.uint8], where: NDArray[np.int64]) -> list[Future[Answer]]:
+        parts = [slice(at, at + batch) for at in range(0, len(rows), batch)]
+        about = None if described is None else described[where].astype(np.float32)
+        return [
+            pool.submit(_answer, net, rows[part], None if about is None else about[part], batch, device)
+            for part in parts
+        ]
 
     def collect(start: int, rows: NDArray[np.uint8], answers: list[Future[Answer]]) -> None:
         here = slice(start, start + len(rows))
         classes[here], confidence[here], close = _joined(answers)
         if dtype != torch.float32 and close.any():
             again = np.flatnonzero(close)
-            classes[start + again], confidence[start + again], _ = _joined(submit(exact, rows[again]))
+            classes[start + again], confidence[start + again], _ = _joined(submit(exact, rows[again], start + again))
         if progress is not None:
             progress(here.stop, total)
 
@@ -97,7 +110,8 @@ def label(
         waiting: list[tuple[int, NDArray[np.uint8], list[Future[Answer]]]] = []
         for start in range(0, total, SLICE):
             rows = np.asarray(patches[start : start + SLICE])
-            waiting.append((start, rows, submit(fast, rows)))  # the pool has work while the last slice is collected
+            where = np.arange(start, start + len(rows))
+            waiting.append((start, rows, submit(fast, rows, where)))  # work while the last slice is collected
             if len(waiting) > 1:
                 collect(*waiting.pop(0))
         for last in waiting:
@@ -121,13 +135,21 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @torch.inference_mode()
-def _answer(critic: Critic, rows: NDArray[np.uint8], batch: int, device: str) -> Answer:
-    filled = np.zeros((batch, *rows.shape[1:]), np.uint8)
-    filled[: len(rows)] = rows
-    best = critic.log_classes(to_unit(torch.from_numpy(filled).to(device))).topk(2)
+def _answer(
+    critic: Critic, rows: NDArray[np.uint8], described: NDArray[np.float32] | None, batch: int, device: str
+) -> Answer:
+    about = None if described is None else torch.from_numpy(_filled(described, batch)).to(device)
+    best = critic.log_classes(to_unit(torch.from_numpy(_filled(rows, batch)).to(device)), about).topk(2)
     probability = best.values.exp().clamp_(max=1.0)[: len(rows)].cpu().numpy()
     classes = best.indices[: len(rows), 0].to("cpu", torch.uint8).numpy()
     return classes, probability[:, 0], probability[:, 0] - probability[:, 1] < CLOSE
+
+
+def _filled(rows: NDArray[Any], batch: int) -> NDArray[Any]:
+    """Rows of zeros after `rows`, up to `batch`."""
+    filled = np.zeros((batch, *rows.shape[1:]), rows.dtype)
+    filled[: len(rows)] = rows
+    return filled
 
 
 def _joined(answers: list[Future[Answer]]) -> Answer:

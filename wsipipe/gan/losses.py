@@ -77,5 +77,5 @@ def taught_loss(log_classes: Tensor, lessons: Tensor) -> Tensor:
 
 
 def measured_loss(told: Tensor, measured: Tensor) -> Tensor:
-    """Huber's error of the measurements (n, d) that the trunk tells; both standardized."""
+    """Huber's error of the descriptions (n, d) that the trunk tells; both standardized."""
     return F.smooth_l1_loss(told, measured)

@@ -1,4 +1,4 @@
-"""Kinds of cell from measurements alone: a mixture whose classes are coherent in the tissue. What Q is first taught."""
+"""Kinds of cell from descriptions alone: a mixture whose classes are coherent in the tissue. What Q begins with."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-MEASUREMENTS = 8
-"""Columns of `Measured.values`."""
-
-STARTS = 4
+STARTS = 10
 """Mixtures are fitted from this many starts; the one of highest likelihood is kept."""
 START_ROUNDS = 20
 ROUNDS = 60
@@ -24,13 +21,13 @@ TINY = 1e-9
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What is measured of the training cells, beside their patches.
+class Described:
+    """What is known of the training cells, beside their patches.
 
     Attributes
     ----------
-    values : float64, (n, MEASUREMENTS)
-        Shape and stain, standardized over these cells.
+    values : float64, (n, d)
+        Descriptions.
     neighbours : int64, (n, m)
         Rows of the nearest cells of the same slide; -1 where there is none within reach.
     """
@@ -41,6 +38,35 @@ class Measured:
     def __len__(self) -> int:
         return len(self.values)
 
+    def standardized(self) -> Floats:
+        """The descriptions, each column of mean 0 and standard deviation 1 over these cells."""
+        mean, spread = self.scale()
+        standard: Floats = (self.values - mean) / spread
+        return standard
+
+    def scale(self) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of each column, 1 where it is 0."""
+        spread = self.values.std(0)
+        return self.values.mean(0), np.where(spread > TINY, spread, 1.0)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Classes of the training cells, and how to tell them of others.
+
+    Attributes
+    ----------
+    answers : float32, (n, k)
+        Probability of each class for every training cell; rows sum to 1.
+    weight, bias : float64, (k, d) and (k,)
+        Logarithms of the probabilities of a cell, its neighbours' classes left aside, up to a constant: linear in its
+        description, since all Gaussians have one spread.
+    """
+
+    answers: NDArray[np.float32]
+    weight: Floats
+    bias: Floats
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -50,7 +76,7 @@ class Mixture:
     ----------
     centres : float64, (k, d)
     spread : float
-        Variance, the same for every class and measurement.
+        Variance, the same for every class and column.
     weights : float64, (k,)
         Prior of each class; sums to 1.
     """
@@ -60,15 +86,15 @@ class Mixture:
     weights: Floats
 
     def log_joint(self, values: Floats) -> Floats:
-        """Logarithm of p(class, measurements) of measurements (n, d), up to a constant: (n, k)."""
+        """Logarithm of p(class, description) of descriptions (n, d), up to a constant: (n, k)."""
         square = ((values**2).sum(1)[:, None] - 2.0 * values @ self.centres.T) + (self.centres**2).sum(1)
         dims = values.shape[1]
         found: Floats = np.log(self.weights + TINY) - 0.5 * square / self.spread - 0.5 * dims * np.log(self.spread)
         return found
 
 
-def coherent_classes(cells: Measured, k: int, coherence: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Probability of each of `k` classes for every cell, from its measurements and those of its neighbours.
+def coherent_classes(cells: Described, k: int, coherence: float, rng: np.random.Generator) -> Taught:
+    """Probability of each of `k` classes for every cell, from its description and its neighbours' classes.
 
     A mixture fitted by expectation and maximization in which a cell's prior is that of its surroundings, as in the
     hidden Markov random fields of Zhang, Brady and Smith (IEEE TMI 2001), mean-field: neighbours' mean probabilities
@@ -76,34 +102,33 @@ def coherent_classes(cells: Measured, k: int, coherence: float, rng: np.random.G
 
     Parameters
     ----------
-    cells : Measured
+    cells : Described
         At least `k` rows.
     k : int
     coherence : float
         0 looks at each cell alone.
     rng : numpy.random.Generator
         Of the starts.
-
-    Returns
-    -------
-    float32, (n, k)
-        Rows sum to 1.
     """
-    mixture = _best_start(cells.values, k, rng)
+    values = cells.standardized()
+    mixture = _best_start(values, k, rng)
     there = (cells.neighbours >= 0)[..., None]
     count = np.maximum(there.sum(1), 1)
     lonely = ~there.any(1)
-    answers = _softmax(mixture.log_joint(cells.values))
+    answers = _softmax(mixture.log_joint(values))
     for _ in range(ROUNDS):
-        mixture = _maximized(cells.values, answers)
-        log_joint = mixture.log_joint(cells.values)
+        mixture = _maximized(values, answers)
+        log_joint = mixture.log_joint(values)
         if coherence:
             around = (answers[cells.neighbours] * there).sum(1) / count
             whole = answers.mean(0)
             lift = np.log((1.0 - MIX) * around + MIX * whole + TINY) - np.log(whole + TINY)
             log_joint = log_joint + coherence * np.where(lonely, 0.0, lift)
         answers = _softmax(log_joint)
-    return answers.astype(np.float32)
+    mean, spread = cells.scale()
+    weight = mixture.centres / mixture.spread / spread
+    bias = np.log(mixture.weights + TINY) - 0.5 * (mixture.centres**2).sum(1) / mixture.spread - weight @ mean
+    return Taught(answers.astype(np.float32), weight, bias)
 
 
 def _best_start(values: Floats, k: int, rng: np.random.Generator) -> Mixture:

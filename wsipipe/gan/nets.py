@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsipipe.config import GanConfig
-from wsipipe.gan.mixture import MEASUREMENTS
+from wsipipe.records import DESCRIPTION
 
 CENTRE_SIGMA = 0.19
 """Standard deviation of the centre's window, as a share of the patch: 3 um at 16 um, the radius of a nucleus."""
@@ -45,7 +45,8 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """The trunk that D and Q share, and their linear heads. No batch norm: the penalty is per patch.
 
-    With `config.lambda_measure` there is a third head, for the cell's measurements.
+    With `config.lambda_measure` there is a third head, which tells the cell's description from its patch. With
+    `config.describe` Q has a second opinion, linear in the description itself.
     """
 
     def __init__(self, config: GanConfig) -> None:
@@ -61,7 +62,8 @@ class Critic(nn.Module):
         self.n_features = width * (2 if self.centred else 1)
         self.d_head = nn.Linear(self.n_features, 1)
         self.q_head = nn.Linear(self.n_features, config.classes)
-        self.m_head = nn.Linear(self.n_features, MEASUREMENTS) if config.lambda_measure > 0 else None
+        self.m_head = nn.Linear(self.n_features, len(DESCRIPTION)) if config.lambda_measure > 0 else None
+        self.described = nn.Linear(len(DESCRIPTION), config.classes) if config.describe else None
 
     def features(self, patches: Tensor) -> Tensor:
         """Features (n, n_features) of patches (n, 3, s, s) in [-1, 1]."""
@@ -79,22 +81,30 @@ class Critic(nn.Module):
         scores: Tensor = self.d_head(self.features(patches))
         return scores.squeeze(1)
 
-    def log_classes(self, patches: Tensor) -> Tensor:
-        """Q: log-probabilities (n, k) of the classes."""
-        return self.log_classes_of(self.features(patches))
+    def log_classes(self, patches: Tensor, described: Tensor | None = None) -> Tensor:
+        """Q: log-probabilities (n, k) of the classes; of patches alone where no descriptions (n, d) are given."""
+        return self.log_classes_of(self.features(patches), described)
 
-    def log_classes_of(self, features: Tensor) -> Tensor:
-        """Q's log-probabilities (n, k) from features (n, n_features)."""
-        return F.log_softmax(self.q_head(features), 1)
+    def log_classes_of(self, features: Tensor, described: Tensor | None = None) -> Tensor:
+        """Q's log-probabilities (n, k) from features (n, n_features), and from descriptions where it weighs them.
+
+        Both opinions count alike: their geometric mean, scaled to sum to 1.
+        """
+        seen = F.log_softmax(self.q_head(features), 1)
+        if self.described is None or described is None:
+            return seen
+        known = F.log_softmax(self.described(described), 1)
+        return F.log_softmax((seen + known) / 2.0, 1)
 
 
 @functools.cache
 def centre_window(side: int, device: torch.device) -> Tensor:
     """Gaussian weights (side, side) around the middle of a map, where the cell is; they sum to 1."""
-    place = torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
-    along = torch.exp(-0.5 * (place / (CENTRE_SIGMA * side)) ** 2)
-    window = along[:, None] * along
-    return window / window.sum()
+    with torch.inference_mode(mode=False):  # it is kept, for trainings as well
+        place = torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
+        along = torch.exp(-0.5 * (place / (CENTRE_SIGMA * side)) ** 2)
+        window = along[:, None] * along
+        return window / window.sum()
 
 
 class BatchNorm(nn.Module):

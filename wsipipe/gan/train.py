@@ -17,11 +17,12 @@ from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.criteria import criteria, judged
 from wsipipe.gan.label import label
-from wsipipe.gan.mixture import MEASUREMENTS, Measured, coherent_classes
+from wsipipe.gan.mixture import Described, coherent_classes
 from wsipipe.gan.nets import DOWNSCALING
 from wsipipe.gan.parts import PARTS, workers
 from wsipipe.gan.resume import SAVE_EVERY_S, SavedTraining, interrupt_between_steps, training_identity
 from wsipipe.gan.trainer import METRICS, Lessons, Trainer
+from wsipipe.records import DESCRIPTION
 
 REPORTS = 100
 """A training reports its mean losses at most this often; each report makes the host wait for a GPU once."""
@@ -47,7 +48,7 @@ def train(
     seed: int,
     device: str,
     patch_mpp: float,
-    measured: Measured | None = None,
+    described: Described | None = None,
     start: Model | None = None,
     progress: Progress | None = None,
     resume: Path | None = None,
@@ -68,8 +69,8 @@ def train(
     device : {"cpu", "cuda"}
     patch_mpp : float
         Microns per patch pixel, kept in the model.
-    measured : Measured, optional
-        Measurements of the same cells; needed when the settings give them a weight.
+    described : Described, optional
+        Descriptions of the same cells; needed when the settings give them a weight.
     start : Model, optional
         What G starts from when `config.start` says so; of the same widths.
     progress : callable, optional
@@ -89,12 +90,12 @@ def train(
         If there are too few cells, patches of a wrong kind, or a loss is no finite number.
     """
     cells = _checked(patches, config)
-    lessons = _lessons(measured, config, len(cells), seed)
+    lessons = _lessons(described, config, len(cells), seed)
     _check_start(start, config, cells.shape[1])
     tensors_before = None if start is None else start.tensors
     saved = None
     if resume is not None:
-        values = None if measured is None else measured.values
+        values = None if described is None else described.values
         identity = training_identity(cells, config, seed, device, values, start.hash if start is not None else "")
         saved = SavedTraining(resume, identity)
     with workers(device) as threads:
@@ -106,8 +107,9 @@ def train(
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
     if start is not None:
         facts["start"] = start.hash
-    model = _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, device)
-    return model if measured is None else _judged(model, cells, measured)
+    about = described.values if described is not None and config.describe else None
+    model = _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, about, device)
+    return model if described is None else _judged(model, cells, described)
 
 
 def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
@@ -115,7 +117,8 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
     random = np.random.default_rng(0)
     n = 2 * config.batch
     cells = random.integers(0, 256, (n, patch_px, patch_px, 3), np.uint8)
-    lessons = Lessons(torch.zeros(n, MEASUREMENTS), torch.full((n, config.classes), 1.0 / config.classes))
+    k, width = config.classes, len(DESCRIPTION)
+    lessons = Lessons(torch.zeros(n, width), torch.full((n, k), 1.0 / k), torch.zeros(k, width), torch.zeros(k))
     with workers(device) as threads:
         trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, threads, lessons)
         trainer.step()  # the first step also warms caches and chooses kernels
@@ -147,18 +150,19 @@ def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
     return cells
 
 
-def _lessons(measured: Measured | None, config: GanConfig, count: int, seed: int) -> Lessons | None:
-    """What the measurements teach, where the settings ask for it."""
-    if max(config.lambda_measure, config.lambda_teach) <= 0:
+def _lessons(described: Described | None, config: GanConfig, count: int, seed: int) -> Lessons | None:
+    """What the descriptions teach, where the settings ask for it."""
+    if max(config.lambda_measure, config.lambda_teach, config.describe) <= 0:
         return None
-    if measured is None or len(measured) != count:
+    if described is None or described.values.shape != (count, len(DESCRIPTION)):
         raise TrainingError(
-            "the recipe learns from measurements, which were not given for every cell",
-            "give them, or set gan.lambda_measure and gan.lambda_teach to 0",
+            "the recipe learns from descriptions, which were not given for every cell",
+            "give them, or set gan.describe to false and gan.lambda_measure and gan.lambda_teach to 0",
         )
     rng = np.random.default_rng(seed)
-    classes = coherent_classes(measured, config.classes, config.coherence, rng)
-    return Lessons(torch.from_numpy(measured.values.astype(np.float32)), torch.from_numpy(classes))
+    taught = coherent_classes(described, config.classes, config.coherence, rng)
+    parts = (described.standardized(), taught.answers, taught.weight, taught.bias)
+    return Lessons(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
 
 
 def _check_start(start: Model | None, config: GanConfig, patch_px: int) -> None:
@@ -234,10 +238,12 @@ def _thinned(reports: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{name: float(f"{value:.5g}") for name, value in reports[i].items()} for i in keep]
 
 
-def _commonest_first(model: Model, cells: NDArray[np.uint8], device: str) -> Model:
+def _commonest_first(
+    model: Model, cells: NDArray[np.uint8], described: NDArray[np.float64] | None, device: str
+) -> Model:
     """The same model with its classes ordered by their share of the training cells, and those shares in its facts."""
     k = model.config.classes
-    classes, _ = label(model, cells, device=device, threads=PARTS)
+    classes, _ = label(model, cells, device=device, threads=PARTS, described=described)
     counts = np.bincount(classes, minlength=k)
     order = np.argsort(-counts, kind="stable")
     shares = (counts[order] / len(cells)).tolist()
@@ -245,9 +251,9 @@ def _commonest_first(model: Model, cells: NDArray[np.uint8], device: str) -> Mod
     return dataclasses.replace(model, tensors=_reordered(model, torch.from_numpy(order)), facts=facts)
 
 
-def _judged(model: Model, cells: NDArray[np.uint8], measured: Measured) -> Model:
+def _judged(model: Model, cells: NDArray[np.uint8], described: Described) -> Model:
     """The same model, with what can be said of its classes without labels in its facts."""
-    rows, some = judged(measured)
+    rows, some = judged(described)
     found = {name: round(value, 4) for name, value in criteria(model, cells[rows], some).items()}
     return dataclasses.replace(model, facts={**model.facts, "criteria": found})
 
@@ -255,7 +261,8 @@ def _judged(model: Model, cells: NDArray[np.uint8], measured: Measured) -> Model
 def _reordered(model: Model, order: Tensor) -> dict[str, Tensor]:
     """Tensors in which class i is what class `order[i]` was, for Q's answers and for G's class inputs."""
     tensors = dict(model.tensors)
-    for name in ("critic.q_head.weight", "critic.q_head.bias"):
+    heads = ("q_head", "described") if model.config.describe else ("q_head",)
+    for name in (f"critic.{head}.{part}" for head in heads for part in ("weight", "bias")):
         tensors[name] = tensors[name][order]
     weight = tensors["generator.linear.weight"]
     noise, classes = weight[:, : model.config.noise_dim], weight[:, model.config.noise_dim :]

@@ -17,7 +17,7 @@ from wsipipe.gan.start import copy_start, initialised
 
 METRICS = ("critic", "penalty", "generator", "info", "real_info", "taught", "measured")
 """What `Trainer.metrics` holds: Wasserstein part of D's loss, gradient penalty, losses of G and Q; on real cells
-minus the mutual information, the error in what the mixture teaches, and that in the measurements."""
+minus the mutual information, the error in what the mixture teaches, and that in the descriptions."""
 
 PRIOR_MOMENTUM = 0.01
 """Of the running mean of Q's answers to real cells that the learned prior is."""
@@ -32,14 +32,18 @@ class Lessons:
 
     Attributes
     ----------
-    values : float32 Tensor (n, MEASUREMENTS)
-        Standardized measurements.
+    values : float32 Tensor (n, d)
+        Standardized descriptions.
     classes : float32 Tensor (n, k)
         Probabilities of the classes of `coherent_classes`.
+    weight, bias : float32 Tensor (k, d), (k,)
+        Those classes from a description, as in `Taught`.
     """
 
     values: Tensor
     classes: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class Trainer:
@@ -74,6 +78,10 @@ class Trainer:
         self.generator, self.critic = initialised(config, cells.shape[1], seed)
         if start is not None:
             copy_start(start, self.generator)
+        if self.critic.described is not None and lessons is not None:
+            with torch.no_grad():
+                self.critic.described.weight.copy_(lessons.weight)
+                self.critic.described.bias.copy_(lessons.bias)
         self.generator.to(device)
         self.critic.to(device)
         self.random = torch.Generator(device).manual_seed(seed)
@@ -200,7 +208,7 @@ class Trainer:
     def _on_real(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """Losses on two views of a batch of real cells, and the weighted gradients of trunk and heads.
 
-        The losses are minus the mutual information, the error in the taught classes and that in the measurements.
+        The losses are minus the mutual information, the error in the taught classes and that in the descriptions.
         """
         rows = self._rows(self.config.real_batch)
         cells = self._cells(rows)
