@@ -1,7 +1,8 @@
 """Cells on their way into a store: appended tile by tile, journalled, so that a killed run continues where it was.
 
 Three flat files hold fixed rows, patches and contour vertices; a line of `journal.jsonl` is written after a tile's
-bytes and says where they end and what their checksum is. Whatever follows the last good line is cut off on opening.
+bytes and says where they end, and the checksum of them and of itself. Whatever follows the last good line is cut off on
+opening.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ _ROW = np.dtype(
     [(f.name, f.metadata["dtype"], f.metadata["shape"]) for f in dataclasses.fields(Cells) if f.name not in _RAGGED]
     + [("contour_length", "i8")]
 )
+_LINE, _ENDS = {"tile", "ends", "facts", "crc"}, ["cells", "patches", "contours"]
 _VERTEX = np.dtype(("f4", (2,)))
 
 
@@ -99,7 +101,8 @@ class Spool:
             self._files[name].flush()
         self._rows += len(cells)
         ends = {name: self._files[name].tell() for name in parts}
-        line = {"tile": tile, "ends": ends, "crc": checksum, "facts": facts}
+        line = {"tile": tile, "ends": ends, "facts": facts}
+        line["crc"] = zlib.crc32(json.dumps(line).encode(), checksum)
         self._files["journal"].write((json.dumps(line) + "\n").encode())
         self._files["journal"].flush()
         self.tiles[tile] = facts
@@ -163,12 +166,12 @@ class Spool:
     def _checks(self, begins: dict[str, int], entry: dict[str, Any]) -> bool:
         checksum = 0
         for name, end in entry["ends"].items():
-            self._files[name].seek(begins[name])
-            data = self._files[name].read(end - begins[name])
-            if len(data) != end - begins[name]:
+            if not begins[name] <= end <= self._files[name].seek(0, os.SEEK_END):
                 return False
-            checksum = zlib.crc32(data, checksum)
-        return bool(checksum == entry["crc"])
+            self._files[name].seek(begins[name])
+            checksum = zlib.crc32(self._files[name].read(end - begins[name]), checksum)
+        line = {name: entry[name] for name in ("tile", "ends", "facts")}
+        return bool(zlib.crc32(json.dumps(line).encode(), checksum) == entry["crc"])
 
     def _path(self, name: str) -> Path:
         return self._folder / (f"{name}.jsonl" if name == "journal" else f"{name}.bin")
@@ -266,9 +269,13 @@ def read_plan(folder: Path) -> dict[str, Any] | None:
 
 
 def _parse_line(line: bytes) -> dict[str, Any] | None:
-    """A whole journal line, or None for one that was cut off."""
+    """A whole journal line, or None for one that was cut off or says something else."""
     try:
         entry = json.loads(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) and line.endswith(b"\n") else None
+    if not isinstance(entry, dict) or entry.keys() != _LINE or not line.endswith(b"\n"):
+        return None
+    ends = entry["ends"]
+    sound = isinstance(ends, dict) and list(ends) == _ENDS and all(isinstance(end, int) for end in ends.values())
+    return entry if sound else None
