@@ -1,7 +1,11 @@
-"""Text fields of CSV files, written so that no spreadsheet takes one for a formula."""
+"""Text fields of CSV files, written so that no spreadsheet takes one for a formula, and read as spreadsheets write."""
+
+import re
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NEEDS_QUOTES = frozenset(',"\r\n')
+_QUOTED = re.compile(r'"[^"]*"')
+_DELIMITERS = ",;\t"
 
 
 def csv_field(text: str) -> str:
@@ -30,6 +34,12 @@ def csv_field(text: str) -> str:
 def csv_text(field: str) -> str:
     """The text that `csv_field` wrote, from the field that a CSV reader gives."""
     return field[1:] if field.startswith("'") and _is_formula(field) else field
+
+
+def csv_delimiter(text: str) -> str:
+    """What separates the fields of a table: the comma, semicolon or tab that its first line has most of."""
+    header = _QUOTED.sub("", text.lstrip("\ufeff").partition("\n")[0])
+    return max(_DELIMITERS, key=header.count)
 
 
 def _is_formula(text: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wsipipe.csvtext import csv_delimiter
 from wsipipe.errors import SlideError, UnreadableSlideError, UsageError
 from wsipipe.io.readers import SUFFIXES
 from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
@@ -140,9 +141,7 @@ def _parse(table: Path) -> tuple[dict[str, int], list[tuple[int, list[str]]]]:
         text = table.read_text("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
         raise UsageError(f"is not UTF-8 text ({error.reason})", "save it as CSV in UTF-8", str(table)) from error
-    first = text.partition("\n")[0]
-    delimiter = next((c for c in (",", ";", "\t") if c in first), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=csv_delimiter(text))
     try:
         lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except csv.Error as error:

@@ -1,6 +1,7 @@
 """Ground truth as labs keep it: instance masks and point lists, matched to slides by name."""
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from wsipipe.csvtext import csv_delimiter
 from wsipipe.errors import UsageError
 
 OME_ZARR = ".ome.zarr"
@@ -97,14 +99,16 @@ def read_points(path: Path) -> Points:
         If the columns are missing or hold something else than numbers.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            names = rows.fieldnames or []
-            x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
-            if not {x, y} <= set(names):
-                raise KeyError(x)  # noqa: TRY301 - a file without rows needs its columns too
-            found = [(float(row[x]), float(row[y]), row.get("class") or "") for row in rows]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
+        delimiter = csv_delimiter(text)
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        names = rows.fieldnames or []
+        x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
+        if not {x, y} <= set(names):
+            raise KeyError(x)  # noqa: TRY301 - a file without rows needs its columns too
+        point = "," if delimiter == ";" else "."  # where a comma begins the decimals, fields end with a semicolon
+        found = [(*(float(row[n].replace(point, ".")) for n in (x, y)), row.get("class") or "") for row in rows]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise UsageError(f"is no list of points ({error!r})", "give columns x,y[,class]", path.name) from error
     xy = np.array([(px, py) for px, py, _ in found], np.float64).reshape(-1, 2)
     return Points(xy, np.array([name for _, _, name in found], np.str_))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
-from wsipipe.csvtext import csv_field, csv_text
+from wsipipe.csvtext import csv_delimiter, csv_field, csv_text
 from wsipipe.errors import UsageError
 
 SLIDE_COLUMNS = ("slide_id", "slide", "wsi", "filename", "path", "image")
@@ -172,9 +172,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     """Header and rows that are not blank."""
     try:
         text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
-        first = text.partition("\n")[0]
-        delimiter = next((c for c in (",", ";", "\t") if c in first), ",")
-        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
+        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=csv_delimiter(text)) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot be read as CSV ({reason})", "give a CSV in UTF-8", path.name) from error
