@@ -15,6 +15,7 @@ from wsipipe.errors import WorkerDiedError
 from wsipipe.parallel.clients import cluster
 from wsipipe.parallel.cpus import cpu_count
 from wsipipe.parallel.handles import PerThread
+from wsipipe.parallel.memory import keep_freed_memory
 
 DIED = (
     "the process that worked on it died: its reader crashed, or memory ran out",
@@ -101,6 +102,8 @@ class Pool:
         return self._workers
 
     def __enter__(self) -> Self:
+        if self._scheduler is None:
+            keep_freed_memory()
         return self
 
     def __exit__(
