@@ -153,9 +153,10 @@ def _images(nuclear: NDArray[np.uint16], mpp: float, gain: int, config: NucleiCo
     """Images whose thresholds make the components: sharpened, and opened; uint8, (2, h + 2, w + 2), 0 at the rim."""
     smooth = gaussian_blur(nuclear, um_to_px(config.smooth_um, mpp))
     side = box_side(um_to_px(config.sharpen_um, mpp))
-    levels = np.empty(nuclear.shape, np.uint8)
+    height, width = nuclear.shape
+    levels = np.empty((height, width), np.uint8)
     _sharpen(smooth, box_sum(nuclear, side), side * side, round(config.sharpen * 2**12), gain, levels)
-    images = np.zeros((2, levels.shape[0] + 2, levels.shape[1] + 2), np.uint8)
+    images = np.zeros((2, height + 2, width + 2), np.uint8)
     images[0, 1:-1, 1:-1] = levels
     images[1, 1:-1, 1:-1] = cv2.morphologyEx(levels, cv2.MORPH_OPEN, _disc(um_to_px(config.open_um, mpp)))
     return images
