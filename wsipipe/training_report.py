@@ -27,8 +27,11 @@ LOSSES = {
         "Classes of real cells",
         "Minus the information that two views of one cell share about its class: the lower, the surer and the evener.",
     ),
-    "taught": ("Classes taught", "Nats by which Q misses the classes of a mixture on the measurements."),
-    "measured": ("Measurements", "Error in telling a real cell's shape and stain from its patch."),
+    "taught": (
+        "Classes taught",
+        "Nats by which Q misses from the patch the classes of a mixture on descriptions.",
+    ),
+    "measured": ("Descriptions", "Error in telling a real cell's description from its patch."),
 }
 """Name of each loss that a training records, and how it is read."""
 
@@ -61,10 +64,20 @@ def training_report(model: Model, title: str, classes: Sequence[CellClass]) -> T
             ("Model", model.hash),
             ("Patches", f"{model.patch_px} px at {model.patch_mpp:g} µm/px"),
             *((name.capitalize(), str(model.facts[name])) for name in TOLD if name in model.facts),
+            *_kept(model),
             ("Versions", ", ".join(f"{n} {model.facts[n]}" for n in ("wsipipe", "torch") if n in model.facts)),
         ],
         settings=[(name, str(value)) for name, value in dataclasses.asdict(model.config).items()],
     )
+
+
+def _kept(model: Model) -> list[tuple[str, str]]:
+    """Which moment of the training the model is of, where it was chosen."""
+    kept = model.facts.get("kept")
+    if kept is None:
+        return []
+    agree = f"patch and description agree on {kept['agreement']:.0%} of the cells kept aside"
+    return [("Weights kept", f"of step {kept['step']} of {model.config.steps}: {agree}")]
 
 
 def _curve(name: str, points: Sequence[Mapping[str, float]]) -> Curve:

@@ -55,6 +55,20 @@ def test_classes_are_listed_named_and_named_again(out: Path, capsys: pytest.Capt
     assert [row["cells"] for row in after] == [row["cells"] for row in before]
 
 
+def test_a_number_of_classes_is_suggested(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    code, table, err = wsipipe(capsys, "classes", out, "--suggest")
+    assert code == 0, err
+    lines = table.splitlines()
+    assert lines[0].split() == ["classes", "strength"]
+    assert [int(line.split()[0]) for line in lines[1:-1]] == list(range(2, 13))
+    found = json.loads(wsipipe(capsys, "classes", out, "--suggest", "--json")[1])
+    assert lines[-1].startswith(f"suggested: {found['suggested']}, ")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    code, _, err = wsipipe(capsys, "classes", out, "--suggest", "--name", "c0=x")
+    assert (code, err.count("\n")) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [

@@ -14,13 +14,18 @@ import torch
 from wsipipe.config import GanConfig, load_recipe
 from wsipipe.gan import resume
 from wsipipe.gan import train as module
+from wsipipe.gan.mixture import Described
 from wsipipe.gan.resume import SavedTraining, interrupt_between_steps, training_identity
 from wsipipe.gan.train import train
+from wsipipe.records import DESCRIPTION
 
 STEPS = 6
 SHIPPED = dataclasses.replace(load_recipe("toy").gan, channels=8, batch=4, real_batch=8, steps=STEPS, anneal=True)
 PAPER = dataclasses.replace(load_recipe("paper").gan, channels=8, steps=STEPS, batch=4, critic_steps=2)
-CONFIGS = pytest.mark.parametrize("config", [SHIPPED, PAPER], ids=["default", "paper"])
+DEFAULT = dataclasses.replace(
+    load_recipe("default").gan, channels=8, batch=4, real_batch=8, steps=STEPS, start="random", checks=3
+)
+CONFIGS = pytest.mark.parametrize("config", [SHIPPED, PAPER, DEFAULT], ids=["toy", "paper", "default"])
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +47,11 @@ def trained(patches: np.ndarray, config: GanConfig, file: Path | None = None, st
         if step == stop_after and losses:
             os.kill(os.getpid(), signal.SIGINT)
 
-    return train(patches, config, seed=seed, device="cpu", patch_mpp=0.5, progress=progress, resume=file)
+    values = patches.reshape(len(patches), -1)[:, : len(DESCRIPTION)].astype(float)
+    about = Described(values, np.full((len(patches), 2), -1)) if config.describe else None
+    return train(
+        patches, config, seed=seed, device="cpu", patch_mpp=0.5, described=about, progress=progress, resume=file
+    )
 
 
 @CONFIGS
@@ -55,7 +64,7 @@ def test_stopped_twice_and_the_same_model(patches: np.ndarray, config: GanConfig
         assert file.is_file()
     found = trained(patches, config, file)
     assert found.hash == wanted.hash
-    assert found.facts["curve"] == wanted.facts["curve"]
+    assert found.facts == wanted.facts
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -27,16 +27,33 @@ _COLUMNS = {"area_um2": "area um2", "eccentricity": "eccentricity", "solidity": 
               help="Name a class, such as c2=lymphocyte; may be given several times.")  # fmt: skip
 @click.option("--color", "colors", multiple=True, metavar="CLASS=#RRGGBB",
               help="Colour a class, such as c2=#0072B2; may be given several times.")  # fmt: skip
+@click.option("--suggest", is_flag=True, help="Say how many classes the cells support, no label seen (-k of train).")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --suggest.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--debug", is_flag=True, help="Print tracebacks.")
-def command(out: Path, names: tuple[str, ...], colors: tuple[str, ...], as_json: bool, debug: bool) -> int:  # noqa: ARG001
-    """List the classes of OUT side by side, or name them; names show in every table and report of OUT.
+def command(
+    out: Path,
+    names: tuple[str, ...],
+    colors: tuple[str, ...],
+    suggest: bool,
+    seed: int,
+    as_json: bool,
+    debug: bool,  # noqa: ARG001
+) -> int:
+    """List the classes of OUT side by side, name them, or say how many there should be.
+
+    Names show in every table and report of OUT.
 
     Medians over all cells of all slides. Names may hold letters, digits, _ and -. CLASS is a name as it is now, or
     c0, c1 ... by number.
     """
     from wsipipe import pipeline  # noqa: PLC0415 - heavy
 
+    if suggest:
+        if names or colors:
+            raise UsageError("goes with neither --name nor --color", "give it alone", "--suggest")
+        click.echo(_suggestion(*pipeline.suggest_classes(out, seed), as_json=as_json))
+        return 0
     if names or colors:
         now = pipeline.class_list(out)
         pipeline.name_classes(out, _chosen(names, now, "--name"), _chosen(colors, now, "--color"), Console())
@@ -59,6 +76,14 @@ def _chosen(pairs: "Sequence[str]", classes: "Sequence[CellClass]", option: str)
             raise UsageError(f"class {name} is given twice", "say it once", f"{option} {pair}")
         chosen[index] = value
     return chosen
+
+
+def _suggestion(number: int, strengths: dict[int, float], *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"suggested": number, "strengths": {str(k): round(v, 4) for k, v in strengths.items()}})
+    lines = ["classes  strength", *(f"{k:7}  {strength:8.2f}" for k, strength in strengths.items())]
+    told = f"suggested: {number}, the most that one half of the cells teaches to tell in the other (-k {number})"
+    return "\n".join([*lines, told])
 
 
 def _table(classes: "Sequence[CellClass]", profiles: "Sequence[ClassProfile]") -> str:

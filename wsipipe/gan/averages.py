@@ -14,21 +14,26 @@ class Averages:
     nets : sequence of Module
     decay : float
         Per update; the first ones decay faster, so that the start is soon forgotten.
+
+    Attributes
+    ----------
+    means : list of Tensor
+        The averages, in the order of the networks' states.
     """
 
     def __init__(self, nets: Sequence[nn.Module], decay: float) -> None:
         self._tensors = [tensor for net in nets for tensor in net.state_dict().values()]
-        self._means = [tensor.clone() for tensor in self._tensors]
+        self.means = [tensor.clone() for tensor in self._tensors]
         self._decay = decay
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after `step` updates."""
         weight = 1.0 - min(self._decay, (1.0 + step) / (10.0 + step))
-        torch._foreach_lerp_(self._means, self._tensors, weight)
+        torch._foreach_lerp_(self.means, self._tensors, weight)
 
     @torch.no_grad()
     def copy_into(self) -> None:
         """Put the averages in the networks' place."""
-        for tensor, mean in zip(self._tensors, self._means, strict=True):
+        for tensor, mean in zip(self._tensors, self.means, strict=True):
             tensor.copy_(mean)

@@ -28,7 +28,7 @@ SAVE_EVERY_S = 120.0
 
 _DIGEST_ROWS = 4096
 _RANDOM = "random state"
-_NO_STATE = {"config", "cells", "lessons", "workers"}
+_NO_STATE = {"config", "cells", "lessons", "workers", "aside", "taught_rows"}
 """Attributes of a Trainer that its arguments determine."""
 
 

@@ -107,6 +107,8 @@ def train(
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
     if start is not None:
         facts["start"] = start.hash
+    if trainer.best is not None:
+        facts["kept"] = {"step": int(trainer.best.step), "agreement": round(float(trainer.best.agreement), 4)}
     about = described.values if described is not None and config.describe else None
     model = _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, about, device)
     return model if described is None else _judged(model, cells, described)
@@ -152,12 +154,12 @@ def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
 
 def _lessons(described: Described | None, config: GanConfig, count: int, seed: int) -> Lessons | None:
     """What the descriptions teach, where the settings ask for it."""
-    if max(config.lambda_measure, config.lambda_teach, config.describe) <= 0:
+    if max(config.lambda_measure, config.lambda_teach, config.describe, config.checks) <= 0:
         return None
     if described is None or described.values.shape != (count, len(DESCRIPTION)):
         raise TrainingError(
             "the recipe learns from descriptions, which were not given for every cell",
-            "give them, or set gan.describe to false and gan.lambda_measure and gan.lambda_teach to 0",
+            "give them, or set gan.describe to false, gan.lambda_measure, gan.lambda_teach and gan.checks to 0",
         )
     rng = np.random.default_rng(seed)
     taught = coherent_classes(described, config.classes, config.coherence, rng)

@@ -11,6 +11,7 @@ from wsipipe.config import GanConfig
 from wsipipe.gan import losses
 from wsipipe.gan.augment import augment, to_unit
 from wsipipe.gan.averages import Averages
+from wsipipe.gan.best import Best, agreement, kept_aside
 from wsipipe.gan.parts import Features, Workers, add_up
 from wsipipe.gan.standardize import FeatureNorm, standardize_trunk
 from wsipipe.gan.start import copy_start, initialised
@@ -86,6 +87,7 @@ class Trainer:
         self.critic.to(device)
         self.random = torch.Generator(device).manual_seed(seed)
         self.pick = torch.Generator(cells.device).manual_seed(seed + 1)
+        self.aside, self.taught_rows = (rows.to(cells.device) for rows in kept_aside(len(cells), seed))
         self.norm = FeatureNorm(self.critic.n_features, device) if config.standardize else None
         if self.norm is not None:
             standardize_trunk(self.critic, self._real(SAMPLE))
@@ -109,7 +111,9 @@ class Trainer:
                 group["initial_lr"] = group["lr"]
         self.steps_done = 0
         self.metrics = torch.zeros(len(METRICS), device=device)
-        self.averages = Averages((self.generator, self.critic), config.average) if config.average > 0 else None
+        nets = (self.generator, self.critic)
+        self.averages = Averages(nets, config.average) if config.average > 0 else None
+        self.best = Best(nets, device) if config.checks else None
 
     @property
     def sees_real(self) -> bool:
@@ -133,11 +137,15 @@ class Trainer:
         self.steps_done += 1
         if self.averages is not None:
             self.averages.update(self.steps_done)
+        if self.best is not None and self._is_check():
+            self._check()
 
     @torch.no_grad()
     def finish(self) -> None:
         """Leave in the networks all that Q needs: averaged weights, and standardized features in its linear layer."""
-        if self.averages is not None:
+        if self.best is not None:
+            self.best.copy_into()
+        elif self.averages is not None:
             self.averages.copy_into()
         if self.norm is None:
             return
@@ -148,6 +156,19 @@ class Trainer:
             if head is not None:
                 self.norm.fold_into(head, features)
         self.norm = None
+
+    def _is_check(self) -> bool:
+        every = -(-self.config.steps // self.config.checks)
+        return self.steps_done % every == 0 or self.steps_done == self.config.steps
+
+    def _check(self) -> None:
+        """Judge the present weights on the cells aside."""
+        if self.best is None or self.lessons is None:
+            return
+        device = self.random.device
+        cells, known = self.cells[self.aside].to(device), self.lessons.classes[self.aside].to(device)
+        found = agreement(self.critic, self.averages, cells, known, self.config.standardize)
+        self.best.offer(found, self.steps_done, self.averages)
 
     def _critic_step(self) -> tuple[Tensor, Tensor]:
         real = self._real(self.config.batch)
@@ -239,7 +260,10 @@ class Trainer:
         return info, taught, measured
 
     def _rows(self, count: int) -> Tensor:
-        return torch.randint(len(self.cells), (count,), generator=self.pick, device=self.cells.device)
+        if not self.config.checks:
+            return torch.randint(len(self.cells), (count,), generator=self.pick, device=self.cells.device)
+        place = torch.randint(len(self.taught_rows), (count,), generator=self.pick, device=self.cells.device)
+        return self.taught_rows[place]
 
     def _cells(self, rows: Tensor) -> Tensor:
         return self.cells[rows].to(self.random.device, non_blocking=True)
