@@ -140,6 +140,6 @@ def _tried(name: str, action: Callable[[], str]) -> Check:
     try:
         return Check(name, "PASS", action())
     except WsipipeError as error:
-        return Check(name, "FAIL", str(error))
+        return Check(name, "FAIL", str(error).removeprefix(f"{name}: "))
     except Exception as error:  # noqa: BLE001 - a doctor reports whatever is broken, and goes on
         return Check(name, "FAIL", f"{type(error).__name__}: {' '.join(str(error).split())}")
