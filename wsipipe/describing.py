@@ -16,6 +16,8 @@ MEASURED = (*SIZES, "eccentricity", "solidity", "h_od_mean", "h_od_std", "e_od_m
 """Columns of the store that a description begins with; sizes as logarithms."""
 
 READ_ROWS = 4096
+DESCRIBED_ROWS = 1 << 16
+"""Cells described at once."""
 LEAST_SIZE = 1e-3
 
 Floats = NDArray[np.float64]
@@ -69,8 +71,13 @@ def describe_store(
         begin, end = np.searchsorted(rows, [start, start + READ_ROWS])
         if patches is not None:
             patches[begin:end] = read[rows[begin:end] - start]
+    return describe(measured_in(store), texture, near)[rows]
+
+
+def measured_in(store: CellStore) -> Floats:
+    """What `describe` takes of the cells' measurements: columns as in MEASURED, float64 (n, 8)."""
     measured = np.column_stack([np.asarray(store.array(name)[:]) for name in MEASURED])
-    return describe(measured.astype(np.float64), texture, near)[rows]
+    return measured.astype(np.float64)
 
 
 def describe(measured: Floats, texture: Floats, near: NDArray[np.int64]) -> Floats:
@@ -93,7 +100,11 @@ def describe(measured: Floats, texture: Floats, near: NDArray[np.int64]) -> Floa
     sizes = slice(0, len(SIZES))
     own[:, sizes] = np.log(np.maximum(own[:, sizes], LEAST_SIZE))
     shared = np.column_stack([own, texture[:, -1]])
-    there = (near >= 0)[..., None]
-    count = there.sum(1)
-    around = (shared[near] * there).sum(1) / np.maximum(count, 1)
-    return np.column_stack([own, texture, np.where(count > 0, around, shared)])
+    around = np.empty_like(shared)
+    for start in range(0, len(near), DESCRIBED_ROWS):
+        rows = slice(start, start + DESCRIBED_ROWS)
+        there = (near[rows] >= 0)[..., None]
+        count = there.sum(1)
+        mean = (shared[near[rows]] * there).sum(1) / np.maximum(count, 1)
+        around[rows] = np.where(count > 0, mean, shared[rows])
+    return np.column_stack([own, texture, around])

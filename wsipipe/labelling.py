@@ -4,25 +4,23 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from wsipipe.config import Settings, differences
-from wsipipe.describing import describe_store, nearest_in
+from wsipipe.config import GanConfig, Settings, differences
 from wsipipe.drawing import draw_cells
-from wsipipe.errors import ModelError, OutputMismatchError, UsageError
+from wsipipe.errors import ModelError, OutputMismatchError, TrainingError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
+from wsipipe.gan.class_number import strengths
 from wsipipe.gan.criteria import CHOSEN_BY
 from wsipipe.gan.device import pick_device
-from wsipipe.gan.label import arithmetic
-from wsipipe.gan.label import label as classify
 from wsipipe.gan.train import estimate_seconds
 from wsipipe.gan.train import train as fit
 from wsipipe.io.output import OutputFolder, SlideFolder, slide_digest
 from wsipipe.io.store import CellStore
-from wsipipe.parallel import cpu_count
 from wsipipe.progress import Reporter
-from wsipipe.records import Labels
+from wsipipe.seeing import label_cells
 from wsipipe.units import clock
+
+JUDGED_CELLS = 6000
+"""Cells that a number of classes is suggested from, at most."""
 
 TRAINED, GIVEN, SHIPS = "trained on this output's cells", "given with --model", "ships with wsipipe"
 
@@ -204,6 +202,22 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
     return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
 
 
+def class_strengths(stores: Sequence[CellStore], config: GanConfig, seed: int) -> dict[int, float]:
+    """How well each number of classes is told again from half of the cells, as `gan.class_number.strengths` has it.
+
+    Raises
+    ------
+    TrainingError
+        If there are too few cells.
+    """
+    few = dataclasses.replace(config, max_cells=min(config.max_cells, JUDGED_CELLS))
+    described = draw_cells(stores, few, seed, Path()).described
+    try:
+        return strengths(described, config.coherence, seed)
+    except ValueError as error:
+        raise TrainingError(str(error), "add slides, or choose a number of classes yourself") from error
+
+
 def label_store(store: CellStore, model: Model, settings: Settings, report: Reporter) -> None:
     """Class and confidence of every cell, written beside the cells; nothing to do when they are there.
 
@@ -214,31 +228,41 @@ def label_store(store: CellStore, model: Model, settings: Settings, report: Repo
     """
     if store.has_labels(model.hash):
         return
-    kind = (store.patches.shape[1], float(store.attributes["recipe"]["patches"]["mpp"]))
-    if kind != (model.patch_px, model.patch_mpp):
+    check_kind(model, store.patches.shape[1], float(store.attributes["recipe"]["patches"]["mpp"]), store.slide_id)
+    label_cells(store, model, settings, report)
+
+
+def check_kind(model: Model, patch_px: int, patch_mpp: float, subject: str) -> None:
+    """Refuse to label patches of another size or resolution than the model was trained on.
+
+    Raises
+    ------
+    ModelError
+    """
+    if (patch_px, patch_mpp) != (model.patch_px, model.patch_mpp):
         raise ModelError(
             f"made for patches of {model.patch_px} px at {model.patch_mpp:g} um/px, "
-            f"the store has {kind[0]} px at {kind[1]:g} um/px",
+            f"these are {patch_px} px at {patch_mpp:g} um/px",
             "use a model and a recipe of one patch size and mpp",
-            store.slide_id,
+            subject,
         )
-    device = pick_device(settings.device)
-    with report.stage("label", len(store), "cells") as stage:
-        seen = 0
 
-        def progress(done: int, total: int) -> None:  # noqa: ARG001
-            nonlocal seen
-            stage.advance(done - seen)
-            seen = done
 
-        threads = settings.workers or cpu_count()
-        about = None
-        if model.config.describe:
-            about = describe_store(store, nearest_in(store), np.arange(len(store)))
-        classes, confidence = classify(
-            model, store.patches, device=device, threads=threads, described=about, progress=progress
-        )
-    store.write_labels(Labels(model.hash, classes, confidence, f"{device}, {arithmetic(device)}"))
+def model_beforehand(out: OutputFolder, settings: Settings, *, shipped: bool) -> Model | None:
+    """The model that `choose_model` will give, where that is known before any cell is: all but one to be trained.
+
+    Raises
+    ------
+    OutputMismatchError, ModelError, UsageError
+        If it cannot be used; better now than after hours of segmenting.
+    """
+    model = model_at_hand(out, settings)
+    if shipped:
+        check_shipped(out, settings)
+    if model is None:
+        return load_model(DEFAULT_MODEL) if shipped and not settings.train else None
+    check_kind(model, settings.recipe.patches.size_px, settings.recipe.patches.mpp, f"model {model.hash}")
+    return model
 
 
 def _check_training(out: OutputFolder, model: Model, settings: Settings) -> None:

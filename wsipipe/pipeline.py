@@ -5,6 +5,7 @@ slides failed and the rest is complete; a wrong call raises.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from wsipipe.batch.label import LabelWork, label_cohort
 from wsipipe.batch.record import made_by, renew_page, write_cohort, write_page
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
-from wsipipe.config import Settings
+from wsipipe.config import Settings, load_recipe
 from wsipipe.errors import DamagedStoreError, StoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.exporting import Exported, ExportOptions, write_export
 from wsipipe.gan.checkpoint import Model, load, save
+from wsipipe.gan.class_number import suggested
 from wsipipe.given import check_nuclei
 from wsipipe.io.cohort_table import read_cohort
 from wsipipe.io.output import OutputFolder, SlideFolder
@@ -24,17 +26,18 @@ from wsipipe.io.store import CellStore
 from wsipipe.labelling import (
     GIVEN,
     TRAINED,
-    check_shipped,
     choose_model,
+    class_strengths,
     keep_model,
     label_store,
     load_model,
-    model_at_hand,
+    model_beforehand,
     train_model,
 )
 from wsipipe.parallel import Fleet
 from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
+from wsipipe.seeing import ModelInFile, WhileStored
 from wsipipe.slides import check_recipes, segment_all
 from wsipipe.tables import class_names, write_proportions, write_report, write_rows, write_tables
 from wsipipe.training_report import write_training_page
@@ -45,9 +48,9 @@ def run(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Tur
     """Do everything, for each slide: cells, one model, labels, tables; `turns` as in `segment_all`."""
     out = OutputFolder(settings.out)
     check_recipes(out, settings)
-    model_at_hand(out, settings)  # a model that cannot be used should not be found out after hours
-    check_shipped(out, settings)
-    done, code = segment_all(slides, settings, report, turns)
+    known = model_beforehand(out, settings, shipped=True)
+    labelling = None if known is None else functools.partial(WhileStored, known)
+    done, code = segment_all(slides, settings, report, turns, labelling)
     found: set[str] = set()
     while done:
         try:
@@ -59,7 +62,7 @@ def run(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Tur
                 raise
             found.add(error.subject)
             report.warn(f"{error.subject}: {error.what}; what is damaged is made anew")
-            done, code = segment_all(slides, dataclasses.replace(settings, overwrite=False), report, turns)
+            done, code = segment_all(slides, dataclasses.replace(settings, overwrite=False), report, turns, labelling)
     return code
 
 
@@ -70,11 +73,13 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     cohort = read_cohort(source, settings.out)
     check_nuclei(settings, len(cohort.entries))
     check_recipes(out, settings)
-    model_at_hand(out, settings)
+    known = model_beforehand(out, settings, shipped=False)
     out.make()
     with out.locked() as token, Fleet(settings.workers, settings.scheduler) as fleet:
-        work = Work(settings, token)
+        work = Work(settings, token, None if known is None else ModelInFile(out.model, known.hash))
         slides, failures = start_cohort(cohort, work, fleet, report)
+        if known is not None and settings.model:
+            keep_model(out, known, GIVEN)  # where the workers of every host find it
         done = segment_cohort(slides, work, fleet, report, failures.add)
         model = choose_model(out, done, settings, report, shipped=False) if done else None
         classes = class_names(out, model)
@@ -188,6 +193,19 @@ def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassP
     model = _model_of(out)
     stores = [store for _, store in _stores(out)]
     return class_names(out, model), class_profiles(stores, model.hash, model.config.classes)
+
+
+def suggest_classes(out_path: Path, seed: int) -> tuple[int, dict[int, float]]:
+    """How many classes to ask for, and the prediction strength of each number; no label is seen and nothing written.
+
+    Raises
+    ------
+    TrainingError
+        If there are too few cells.
+    """
+    stores = [store for _, store in _stores(OutputFolder(out_path))]
+    found = class_strengths(stores, load_recipe("default").gan, seed)
+    return suggested(found), found
 
 
 def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) -> int:

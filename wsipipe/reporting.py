@@ -131,8 +131,13 @@ def _made(store: CellStore, facts: dict[str, Any], model: Model | None) -> list[
         ("Model", f"{model.hash}, {model.facts.get('origin', '')}".rstrip(", ") if model else "none"),
         ("Stain", f"{stain['method']}, threshold {stain['threshold']:.2f} OD"),
         ("Versions", ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())),
-        ("Time", ", ".join(f"{name.removesuffix('_s')} {s:g} s" for name, s in facts.get("timings", {}).items())),
+        ("Time", ", ".join(f"{_words(name)} {s:g} s" for name, s in facts.get("timings", {}).items())),
     ]
+
+
+def _words(timing: str) -> str:
+    """Name of a timing of run.json, such as "store_and_label_s", for people."""
+    return timing.removesuffix("_s").replace("_", " ")
 
 
 def _thumbnail(store: CellStore) -> NDArray[np.uint8]:

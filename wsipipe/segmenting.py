@@ -4,7 +4,7 @@ import dataclasses
 import platform
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.config import Recipe, Settings, config_hash, differences
+from wsipipe.config import Settings, config_hash, differences
 from wsipipe.errors import DamagedStoreError, OutputMismatchError, StoreError, UnreadableSlideError
 from wsipipe.given import deal_outlines, given_digest, outline_all, read_given
 from wsipipe.image.quality import KINDS, blurred_mask, found_sentences, pack
@@ -21,19 +21,25 @@ from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
 from wsipipe.io.slide import BLOCK_PX, open_slide
 from wsipipe.io.spool import Spool
-from wsipipe.io.store import FORMAT_VERSION, CellStore, write_store
+from wsipipe.io.store import FORMAT_VERSION, CellStore, Rows, write_store
+from wsipipe.labeller import Labeller, Labelling
 from wsipipe.parallel import Mapper
 from wsipipe.planning import SlidePlan, plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.records import Cells, Rings, SlideInfo
 from wsipipe.tiles import TileResult, measure_tile, segment_tile
 
+Facts = dict[str, Any]
 DETAILS = 2
 """Sampled blocks that the store keeps for the report."""
 
 
-def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter) -> CellStore:
+def segment_slide(
+    path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter, label: Labelling | None = None
+) -> CellStore:
     """Read, mask, normalize, deconvolve, threshold and split, store; or reuse what is already there.
+
+    With `label` its cells are labelled while they are stored.
 
     Raises
     ------
@@ -76,9 +82,13 @@ def segment_slide(path: Path, folder: SlideFolder, settings: Settings, pool: Map
             plan = _measure_tiles(plan, outline_all(given, plan, pool, report), spool, pool, report)
         tiled = time.monotonic()
         spool.check_there()
-        _finish(plan, spool, folder, identity, settings.recipe, pool.threads)
+        labeller = None if label is None else label(settings, report)
+        _finish(plan, spool, folder, identity, pool.threads, labeller)
         spool.remove()
-    timings = {"plan_s": planned - begun, "tiles_s": tiled - planned, "store_s": time.monotonic() - tiled}
+    if labeller is not None:
+        labeller.write(CellStore(folder.store))
+    last = "store_s" if labeller is None else "store_and_label_s"
+    timings = {"plan_s": planned - begun, "tiles_s": tiled - planned, last: time.monotonic() - tiled}
     store = _noted(folder, timings={name: round(seconds, 2) for name, seconds in timings.items()})
     counts = store.attributes["counts"]
     report.say(f"{folder.slide_id}: {counts['cells']} cells on {counts['tissue_mm2']:.2f} mm2 of tissue")
@@ -206,9 +216,10 @@ def _collect(
 
 
 def _finish(
-    plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: dict[str, Any], recipe: Recipe, threads: int
+    plan: SlidePlan, spool: Spool, folder: SlideFolder, identity: Facts, threads: int, labeller: Labeller | None
 ) -> None:
     """Check what could not be read, then write the store."""
+    recipe = plan.task.recipe
     unreadable = {tuple(block) for facts in spool.tiles.values() for block in facts["unreadable"]}
     share = _unreadable_share(plan, unreadable)
     if share > recipe.working.max_unreadable:
@@ -249,7 +260,9 @@ def _finish(
     attributes["details_xy"] = [(plan.sampled[i].x * down, plan.sampled[i].y * down) for i in details]
     images = {"overview": plan.overview, "tissue": plan.tissue, "details": plan.blocks[details]}
     images |= {f"unfit_{kind}": getattr(plan.unfit, kind) for kind in KINDS}
-    write_store(folder.store, spool.rows(kept), recipe.patches.size_px, images, attributes, threads)
+    rows: Rows = spool.rows(kept)
+    with nullcontext(rows) if labeller is None else labeller.watching(rows) as rows:
+        write_store(folder.store, rows, recipe.patches.size_px, images, attributes, threads)
 
 
 def _judged(plan: SlidePlan, spool: Spool) -> tuple[SlidePlan, dict[str, dict[str, float]]]:

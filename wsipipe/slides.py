@@ -12,6 +12,7 @@ from wsipipe.errors import SlideError, UnreadableSlideError, WorkerDiedError, Ws
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
+from wsipipe.labeller import Labelling
 from wsipipe.parallel import DIED, Mapper, Pool
 from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
@@ -28,11 +29,16 @@ def segment(slides: Sequence[Path], settings: Settings, report: Reporter, turns:
 
 
 def segment_all(
-    slides: Sequence[Path], settings: Settings, report: Reporter, turns: Turns | None = None
+    slides: Sequence[Path],
+    settings: Settings,
+    report: Reporter,
+    turns: Turns | None = None,
+    labelling: Labelling | None = None,
 ) -> tuple[list[SlideFolder], int]:
     """Segment the slides one after another; one that fails is recorded and never stops the rest.
 
-    `turns` is told which slide is being worked on, and knows those that an earlier attempt died of.
+    `turns` is told which slide is being worked on, and knows those that an earlier attempt died of. With `labelling`
+    cells are labelled while they are stored.
     """
     turns = turns or Turns()
     check_nuclei(settings, len(set(slides)))
@@ -55,7 +61,11 @@ def segment_all(
     with Pool(settings.workers, settings.scheduler) as pool:
         for slide_id, path in names.items():
             with turns.of(path):
-                failure = _segment_in_turn(path, out.slide(slide_id), settings, pool, report, turns)
+                folder = out.slide(slide_id)
+                if turns.is_deadly(path):
+                    failure: SlideError | None = _died(folder)
+                else:
+                    failure = segment_one(path, folder, settings, pool, report, labelling)
             if failure is None:
                 done.append(out.slide(slide_id))
             else:
@@ -66,12 +76,8 @@ def segment_all(
     return done, 1 if failed else 0
 
 
-def _segment_in_turn(
-    path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter, turns: Turns
-) -> SlideError | None:
-    """`segment_one`, but not for a slide that the process died of already."""
-    if not turns.is_deadly(path):
-        return segment_one(path, folder, settings, pool, report)
+def _died(folder: SlideFolder) -> SlideError:
+    """The error of a slide that the process died of already: it is not tried again."""
     failure = WorkerDiedError(*DIED)
     if folder.facts():
         folder.note(state="failed", error=str(failure))
@@ -79,11 +85,16 @@ def _segment_in_turn(
 
 
 def segment_one(
-    path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter
+    path: Path,
+    folder: SlideFolder,
+    settings: Settings,
+    pool: Mapper,
+    report: Reporter,
+    labelling: Labelling | None = None,
 ) -> SlideError | None:
     """Segment one slide; its error when it fails, which is noted in its run.json."""
     try:
-        segment_slide(path, folder, settings, pool, report)
+        segment_slide(path, folder, settings, pool, report, labelling)
     except SlideError as error:
         failure = error
     except WsipipeError:

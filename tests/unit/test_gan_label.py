@@ -66,8 +66,7 @@ def weighing(model: Model) -> Model:
     return dataclasses.replace(model, config=dataclasses.replace(model.config, describe=True), tensors=tensors)
 
 
-@pytest.mark.usefixtures("number")
-def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, patches: np.ndarray) -> None:
+def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, patches: np.ndarray, number: str) -> None:
     described = np.random.default_rng(2).normal(size=(COUNT, len(DESCRIPTION)))
     classes, confidence = label(weighing, patches, device="cpu", threads=2, described=described)
     with torch.no_grad():
@@ -77,8 +76,9 @@ def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, pa
     known = np.exp(logits - logits.max(1, keepdims=True))
     both = np.sqrt(seen * known / known.sum(1, keepdims=True))
     wanted = both / both.sum(1, keepdims=True)
-    np.testing.assert_array_equal(classes, wanted.argmax(1))
-    np.testing.assert_allclose(confidence, wanted.max(1), rtol=0.02)
+    agree = {"float32": 1.0, "bfloat16": 0.98}[number]
+    assert (classes == wanted.argmax(1)).mean() >= agree, "close decisions are those of the patch alone"
+    np.testing.assert_allclose(confidence, wanted.max(1), rtol=1e-4 if number == "float32" else 0.02)
     some = slice(3, 90)
     again = label(weighing, patches[some], device="cpu", threads=1, described=described[some])
     np.testing.assert_array_equal(again[1], confidence[some])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -16,12 +15,13 @@ from wsipipe.batch.tally import tallied
 from wsipipe.cohort.proportions import ProportionsRow
 from wsipipe.errors import SlideError, WorkerDiedError
 from wsipipe.export.encode import jpeg_uri
-from wsipipe.gan.checkpoint import Model, load
+from wsipipe.gan.checkpoint import Model
 from wsipipe.io.output import SlideFolder
 from wsipipe.io.store import CellStore
 from wsipipe.labelling import label_store
 from wsipipe.parallel import Fleet, cpu_count
 from wsipipe.progress import Reporter
+from wsipipe.seeing import loaded
 from wsipipe.tables import slide_row, write_tables
 
 THUMBNAIL_PX = 112
@@ -78,7 +78,7 @@ def label_task(label_work: LabelWork, slide_id: str, share: int) -> Labelled | S
         out = label_work.work.out()
         folder = out.slide(slide_id)
         settings = replace(label_work.work.settings, workers=min(share, cpu_count()))
-        model = _model(out.model, label_work.model) if label_work.model else None
+        model = loaded(out.model, label_work.model) if label_work.model else None
         with logged(folder) as log:
             store = CellStore(folder.store)
             if model is not None:
@@ -94,12 +94,6 @@ def label_task(label_work: LabelWork, slide_id: str, share: int) -> Labelled | S
 def labelled_slide(store: CellStore, model: Model | None, intervals: bool) -> Labelled:
     """What the cohort's table and page show of a slide that is labelled."""
     return Labelled(slide_row(store, model, intervals), tuple(store.attributes["warnings"]), _thumbnail(store))
-
-
-@lru_cache(maxsize=1)
-def _model(path: Path, model_hash: str) -> Model:  # noqa: ARG001 - the hash tells models in one place apart
-    """The model of OUT, loaded once a process."""
-    return load(path)
 
 
 def _thumbnail(store: CellStore) -> str:

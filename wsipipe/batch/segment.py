@@ -1,4 +1,4 @@
-"""Segment the slides of a cohort, each in a worker process. Knows no networks."""
+"""Segment the slides of a cohort, each in a worker process. Knows no networks but through `Work.labelling`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,8 @@ from wsipipe.errors import SlideError, WorkerDiedError, WsipipeError
 from wsipipe.io.cohort_table import Cohort
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
-from wsipipe.parallel import Fleet, pool_in_task
+from wsipipe.labeller import Labelling
+from wsipipe.parallel import Fleet, cpu_count, pool_in_task
 from wsipipe.progress import Reporter
 from wsipipe.slides import check_recipes, segment_one, slide_failure
 
@@ -23,6 +24,8 @@ class Work:
 
     settings: Settings
     token: str
+    labelling: Labelling | None = None
+    """Labels cells while they are stored, where the model is known beforehand."""
 
     def out(self) -> OutputFolder:
         """The output folder.
@@ -105,7 +108,8 @@ def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
         if settings.overwrite:
             folder.clear()  # before its log begins
         with logged(folder) as log, pool_in_task(share) as pool:
-            failure = segment_one(slide.path, folder, replace(settings, overwrite=False), pool, log)
+            settings = replace(settings, overwrite=False, workers=min(share, cpu_count()))
+            failure = segment_one(slide.path, folder, settings, pool, log, work.labelling)
             if failure is not None:
                 log.fail(str(failure))
         if failure is None:

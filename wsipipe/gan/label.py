@@ -1,7 +1,7 @@
-"""Class and confidence of every cell: Q on real patches."""
+"""Class and confidence of every cell: Q on real patches, then weighed with what else is known of the cells."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,13 +24,16 @@ CUDA_BATCH = 4096
 SLICE = 8192
 """Rows read at once; two slices are in memory at a time."""
 
-CLOSE = 0.05
-"""A cell whose two best classes are this near in probability is looked at again in float32. In bfloat16 probabilities
-are off by 0.006 (root mean square, at most 0.05, on CoNSeP), so that the classes stay those of float32."""
+CLOSE = 0.1
+"""A patch whose two best classes are this near in probability is looked at again in float32. In bfloat16 probabilities
+are off by 0.014 (root mean square; the model that ships, on CoNSeP); docs/benchmarks.md says how many labels agree."""
 
+WEIGHED_ROWS = 1 << 16
+"""Cells weighed at once."""
+
+Floats = NDArray[np.float64]
 Labelled = tuple[NDArray[np.uint8], NDArray[np.float32]]
-Answer = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
-"""Class and confidence of each cell of a batch, and whether it was a close decision."""
+Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def label(
@@ -42,11 +45,7 @@ def label(
     described: NDArray[np.floating] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """Label cells.
-
-    Every batch has the same size (the last is filled up with black patches) and is computed by one thread alone, so
-    that the answer for a patch depends neither on `threads` nor on the number of patches. Where the hardware multiplies
-    bfloat16, the trunk computes in it (`arithmetic` says which it is), and close decisions are made again in float32.
+    """Label cells: `looking` at their patches, then `weigh`.
 
     Parameters
     ----------
@@ -74,48 +73,119 @@ def label(
     ValueError
         If there is not one description for each patch.
     """
+    total = patches.shape[0]
+    if described is not None and described.shape != (total, len(DESCRIPTION)):
+        msg = f"{described.shape} descriptions for {total} patches"
+        raise ValueError(msg)
+    check_patches(model, patches)
+    seen = np.empty((total, model.config.classes), np.float32)
+    with looking(model, device, threads) as look:
+
+        def take(start: int, rows: NDArray[np.uint8]) -> None:
+            seen[start : start + len(rows)] = look(rows)
+
+        for done in feed(patches, take):
+            if progress is not None:
+                progress(done, total)
+    return weigh(model, seen, described)
+
+
+def check_patches(model: Model, patches: Any) -> None:
+    """Refuse patches of another size or type than the model takes.
+
+    Raises
+    ------
+    ModelError
+    """
     shape = (model.patch_px, model.patch_px, 3)
     if tuple(patches.shape[1:]) != shape or patches.dtype != np.uint8:
         raise ModelError(
             f"the model takes uint8 patches of {shape}, these are {patches.dtype} of {tuple(patches.shape[1:])}",
             "use a model and a recipe of one patch size",
         )
+
+
+def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None]) -> Iterator[int]:
+    """Call `take` with the first row and the patches of every slice, two at a time; yields how many rows are done."""
     total = patches.shape[0]
-    if described is not None and described.shape != (total, len(DESCRIPTION)):
-        msg = f"{described.shape} descriptions for {total} patches"
-        raise ValueError(msg)
-    classes, confidence = np.empty(total, np.uint8), np.empty(total, np.float32)
+
+    def one(start: int) -> int:
+        rows = np.asarray(patches[start : start + SLICE])
+        take(start, rows)
+        return start + len(rows)
+
+    with _pool(2, "read") as pool:  # one reads while the other's patches are looked at
+        yield from pool.map(one, range(0, total, SLICE))
+
+
+@contextmanager
+def looking(model: Model, device: str, threads: int) -> Iterator[Look]:
+    """Q's opinion on patches alone, while the context lasts; any number of threads may ask at once.
+
+    Every batch has the same size (the last is filled up with black patches) and is computed by one thread alone, so
+    that the answer for a patch depends on nothing but the patch: not on `threads`, nor on which patches it comes with.
+    Where the hardware multiplies bfloat16, the trunk computes in it (`arithmetic` says which it is), and a patch whose
+    two best classes are close is looked at again in float32.
+
+    Parameters
+    ----------
+    model : Model
+    device : {"cpu", "cuda"}
+    threads : int
+        Batches computed at a time on the CPU.
+
+    Yields
+    ------
+    callable
+        From uint8 (n, s, s, 3) to log-probabilities of the classes, float32 (n, k).
+    """
     critic, dtype = model.critic(device), fast_dtype(device)
     exact, fast = folded(critic), folded(critic, dtype)
     batch, workers = (CPU_BATCH, max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
 
-    def submit(net: Critic, rows: NDArray[np.uint8], where: NDArray[np.int64]) -> list[Future[Answer]]:
-        parts = [slice(at, at + batch) for at in range(0, len(rows), batch)]
-        about = None if described is None else described[where].astype(np.float32)
-        return [
-            pool.submit(_answer, net, rows[part], None if about is None else about[part], batch, device)
-            for part in parts
-        ]
+    with fixed_arithmetic(1), _pool(workers, "look") as pool:
 
-    def collect(start: int, rows: NDArray[np.uint8], answers: list[Future[Answer]]) -> None:
-        here = slice(start, start + len(rows))
-        classes[here], confidence[here], close = _joined(answers)
-        if dtype != torch.float32 and close.any():
-            again = np.flatnonzero(close)
-            classes[start + again], confidence[start + again], _ = _joined(submit(exact, rows[again], start + again))
-        if progress is not None:
-            progress(here.stop, total)
+        def asked(net: Critic, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+            parts = [patches[at : at + batch] for at in range(0, len(patches), batch)]
+            answers = [pool.submit(_answer, net, part, batch, device) for part in parts]
+            none = np.empty((0, model.config.classes), np.float32)
+            return np.concatenate([none, *(answer.result() for answer in answers)])
 
-    with fixed_arithmetic(1), _pool(workers) as pool:
-        waiting: list[tuple[int, NDArray[np.uint8], list[Future[Answer]]]] = []
-        for start in range(0, total, SLICE):
-            rows = np.asarray(patches[start : start + SLICE])
-            where = np.arange(start, start + len(rows))
-            waiting.append((start, rows, submit(fast, rows, where)))  # work while the last slice is collected
-            if len(waiting) > 1:
-                collect(*waiting.pop(0))
-        for last in waiting:
-            collect(*last)
+        def look(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+            found = asked(fast, patches)
+            if dtype != torch.float32:
+                close = np.flatnonzero(_is_close(found))
+                found[close] = asked(exact, patches[close])
+            return found
+
+        yield look
+
+
+def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Labelled:
+    """Classes from what Q sees in patches and, where the model weighs them, from descriptions of the cells.
+
+    Both opinions count alike (`Critic.log_classes_of`). Every cell is computed by itself, in float64.
+
+    Parameters
+    ----------
+    model : Model
+    seen : float32 (n, k)
+        Log-probabilities, as `looking` gives them.
+    described : floating, (n, len(DESCRIPTION)), optional
+
+    Returns
+    -------
+    classes : uint8 (n,)
+    confidence : float32 (n,)
+    """
+    classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
+    for start in range(0, len(seen), WEIGHED_ROWS):
+        rows = slice(start, start + WEIGHED_ROWS)
+        both = seen[rows].astype(np.float64)
+        if model.config.describe and described is not None:
+            both = _log_softmax((both + _known(model, described[rows])) / 2.0)
+        classes[rows] = both.argmax(1)
+        confidence[rows] = np.exp(np.minimum(both.max(1), 0.0))
     return classes, confidence
 
 
@@ -125,9 +195,9 @@ def arithmetic(device: str) -> str:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that compute alone, each with one PyTorch thread; what has not begun is dropped on an error."""
-    pool = ThreadPoolExecutor(workers, "label", initializer=torch.set_num_threads, initargs=(1,))
+def _pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads, each with one PyTorch thread; what has not begun is dropped on an error."""
+    pool = ThreadPoolExecutor(workers, name, initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield pool
     finally:
@@ -135,27 +205,30 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @torch.inference_mode()
-def _answer(
-    critic: Critic, rows: NDArray[np.uint8], described: NDArray[np.float32] | None, batch: int, device: str
-) -> Answer:
-    about = None if described is None else torch.from_numpy(_filled(described, batch)).to(device)
-    best = critic.log_classes(to_unit(torch.from_numpy(_filled(rows, batch)).to(device)), about).topk(2)
-    probability = best.values.exp().clamp_(max=1.0)[: len(rows)].cpu().numpy()
-    classes = best.indices[: len(rows), 0].to("cpu", torch.uint8).numpy()
-    return classes, probability[:, 0], probability[:, 0] - probability[:, 1] < CLOSE
-
-
-def _filled(rows: NDArray[Any], batch: int) -> NDArray[Any]:
-    """Rows of zeros after `rows`, up to `batch`."""
-    filled = np.zeros((batch, *rows.shape[1:]), rows.dtype)
+def _answer(critic: Critic, rows: NDArray[np.uint8], batch: int, device: str) -> NDArray[np.float32]:
+    filled = np.zeros((batch, *rows.shape[1:]), np.uint8)
     filled[: len(rows)] = rows
-    return filled
+    found = critic.log_classes(to_unit(torch.from_numpy(filled).to(device)))
+    return np.asarray(found[: len(rows)].cpu().numpy())
 
 
-def _joined(answers: list[Future[Answer]]) -> Answer:
-    parts = [answer.result() for answer in answers]
-    return (
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        np.concatenate([part[2] for part in parts]),
-    )
+def _is_close(seen: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whose two best classes are less than CLOSE apart in probability."""
+    best = np.exp(np.sort(seen, 1)[:, -2:])
+    close: NDArray[np.bool_] = best[:, -1] - best[:, 0] < CLOSE
+    return close
+
+
+def _known(model: Model, described: NDArray[np.floating]) -> Floats:
+    """Log-probabilities (n, k) by descriptions alone; summed column by column, so that no sum depends on n."""
+    weight, bias = (model.tensors[f"critic.described.{name}"].double().numpy() for name in ("weight", "bias"))
+    logits = np.tile(bias, (len(described), 1))
+    for column, weights in zip(described.T.astype(np.float64), weight.T, strict=True):
+        logits += column[:, None] * weights
+    return _log_softmax(logits)
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    shifted = logits - logits.max(1, keepdims=True)
+    found: Floats = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return found
