@@ -98,7 +98,7 @@ def check(done: subprocess.CompletedProcess[str], words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["run", "batch"])
+@pytest.mark.parametrize("kind", ["run", pytest.param("batch", marks=pytest.mark.slow)])
 def test_no_more_address_space_for_one_slide(
     folder: Path, peace: dict[str, dict[str, bytes]], tmp_path: Path, kind: str
 ) -> None:

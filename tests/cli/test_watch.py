@@ -57,7 +57,7 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in out.glob("*/cells.zarr/**/*") if p.is_file()}
 
 
-@pytest.mark.parametrize("crash", [signal.SIGSEGV, signal.SIGKILL])
+@pytest.mark.parametrize("crash", [signal.SIGSEGV, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_crash_costs_its_slide_only(folder: Path, tmp_path: Path, crash: signal.Signals) -> None:
     """SIGKILL is what the system sends when memory runs out."""
     out = tmp_path / "out"

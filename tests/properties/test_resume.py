@@ -77,7 +77,7 @@ def only_cells(finished: Finished) -> dict[str, bytes]:
     return {name: data for name, data in finished.contents.items() if "cells.zarr" in name and "labels" not in name}
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data())
 def test_a_spool_cut_after_any_prefix_of_its_records(finished: Finished, data: st.DataObject) -> None:
     """After a power failure each file may end anywhere, whatever the journal says."""
@@ -89,7 +89,7 @@ def test_a_spool_cut_after_any_prefix_of_its_records(finished: Finished, data: s
     assert segmented(finished, out) == only_cells(finished)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data())
 def test_a_spool_with_any_changed_byte(finished: Finished, data: st.DataObject) -> None:
     out = begun(finished)
@@ -106,7 +106,7 @@ def test_a_whole_spool_is_not_done_again(finished: Finished, monkeypatch: pytest
     assert segmented(finished, begun(finished)) == only_cells(finished)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.integers(0, len(STEPS)), st.booleans(), st.booleans())
 def test_an_output_cut_after_any_of_its_steps(finished: Finished, steps: int, facts: bool, model: bool) -> None:
     """And without run.json, or without the model that was copied there."""
