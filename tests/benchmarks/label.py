@@ -1,11 +1,12 @@
 """Cells labelled a second, store to labels, beside the plain network in the same run; and how many labels agree.
 
-    python -m tests.benchmarks.label [--channels 128 24] [--model FILE] [--threads 2]
+    python -m tests.benchmarks.label [--channels 128 24] [--model FILE ...] [--threads 2]
 
 The cells are the given nuclei of CoNSeP (WSIPIPE_TEST_DATA, as in tests/real), segmented here. Without --model, a
 network of each width is trained on them for a few steps, by the rest of recipe `default`, so that its answers are
 those of a trained one. "plain" is the network as it is written in the paper: float32, a 3x3 convolution and then mean
-pooling, patches in PyTorch's own layout, a batch of 256 and one of 32 (the faster one counts), already in memory.
+pooling, patches in PyTorch's own layout, a batch of 256 and one of 32 (the faster one counts), patches and descriptions
+already in memory. Ours is everything from the store to labels in it, descriptions too where the model weighs them.
 Rounds alternate; the best of three counts. CPU seconds are those of all threads.
 """
 
@@ -22,7 +23,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from wsipipe.config import load_recipe
+from wsipipe.config import Settings, load_recipe
+from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import draw_cells
 from wsipipe.gan import label as labelling
 from wsipipe.gan import nets
@@ -32,6 +34,8 @@ from wsipipe.gan.device import fast_dtype
 from wsipipe.gan.train import train
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
+from wsipipe.progress import Quiet
+from wsipipe.seeing import label_cells
 
 ROUNDS = 3
 WIDE, WIDE_STEPS = 64, 25
@@ -42,7 +46,7 @@ def main() -> None:
     """Segment, train where no model is given, then time and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", type=int, nargs="+", default=[128, 24])
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model", type=Path, nargs="+")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--timed", type=int, default=2048, help="cells that the plain network is timed on")
     arguments = parser.parse_args()
@@ -51,7 +55,7 @@ def main() -> None:
         stores = segmented(data / "consep", Path(folder))
         patches = np.concatenate([np.asarray(store.patches[:]) for store in stores])
         print(f"{len(patches)} cells of {len(stores)} images, {arguments.threads} threads, torch {torch.__version__}")
-        models = [load(arguments.model)] if arguments.model else [trained(stores, c) for c in arguments.channels]
+        models = [load(path) for path in arguments.model or ()] or [trained(stores, c) for c in arguments.channels]
         for model in models:
             compare(model, patches, stores, arguments.threads, arguments.timed)
 
@@ -86,26 +90,36 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
     """Print one table for a model."""
     critic = model.critic()
 
-    def plain(batch: int, rows: np.ndarray) -> np.ndarray:
+    def described() -> np.ndarray:
+        return np.concatenate([describe_store(s, nearest_in(s), np.arange(len(s))) for s in stores])
+
+    about = described().astype(np.float32)
+
+    def plain(batch: int, every: int) -> np.ndarray:
         torch.set_num_threads(threads)
         pooled = mock.patch.object(nets, "pooled_conv3x3", _convolve_then_pool)
         with pooled, torch.inference_mode():
-            parts = [torch.from_numpy(rows[i : i + batch]) for i in range(0, len(rows), batch)]
-            return torch.cat([critic.log_classes(to_unit(p).contiguous()).argmax(1) for p in parts]).numpy()
+            rows, beside = (torch.from_numpy(array[::every]) for array in (patches, about))
+            parts = zip(rows.split(batch), beside.split(batch), strict=True)
+            return torch.cat([critic.log_classes(to_unit(p).contiguous(), b).argmax(1) for p, b in parts]).numpy()
 
     def ours(dtype: torch.dtype) -> np.ndarray:
+        settings = Settings(Path(), workers=threads, device="cpu")
         with mock.patch.object(labelling, "fast_dtype", return_value=dtype):
-            found = [labelling.label(model, s.patches, device="cpu", threads=threads)[0] for s in stores]
-        return np.concatenate(found)
+            for store in stores:
+                label_cells(store, model, settings, Quiet())
+        return np.concatenate([store.labels(model.hash).classes for store in stores])
 
     formats = dict.fromkeys([torch.float32, fast_dtype("cpu")])
-    some = patches[:: max(1, len(patches) // timed)]
+    every = max(1, len(patches) // timed)
+    some = len(patches[::every])
     calls: dict[str, tuple[Callable[[], np.ndarray], int]] = {
-        "plain float32, batch 256": (lambda: plain(256, some), len(some)),
-        "plain float32, batch 32": (lambda: plain(32, some), len(some)),
+        "plain float32, batch 256": (lambda: plain(256, every), some),
+        "plain float32, batch 32": (lambda: plain(32, every), some),
         **{f"label, {str(d)[6:]}": (lambda d=d: ours(d), len(patches)) for d in formats},
+        "descriptions alone": (described, len(patches)),
     }
-    wanted = plain(256, patches)
+    wanted = plain(256, 1)
     best = dict.fromkeys(calls, (0.0, 0.0))
     found: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):
@@ -120,7 +134,7 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
         "| | cells/s | cells per CPU second | times plain | times plain, CPU | same labels |\n|---|---|---|---|---|---|"
     )
     for name, (wall_rate, cpu_rate) in best.items():
-        same = f"{(found[name] == wanted).mean():.2%}" if len(found[name]) == len(wanted) else ""
+        same = f"{(found[name] == wanted).mean():.2%}" if name.startswith("label") else ""
         ratios = f"{wall_rate / reference[0]:.2f} | {cpu_rate / reference[1]:.2f}"
         print(f"| {name} | {wall_rate:.0f} | {cpu_rate:.0f} | {ratios} | {same} |")
 
