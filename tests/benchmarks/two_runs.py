@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.two_runs [--seeds 3]
 
-CMU-1-Small-Region.svs (WSIPIPE_TEST_DATA, as in tests/real), recipe `default`, `wsipipe train` from several seeds. Classes
-are matched so that the most cells agree (Hungarian method).
+CMU-1-Small-Region.svs (WSIPIPE_TEST_DATA, as in tests/real), recipe `default`, `wsipipe train` from several seeds.
+Classes are matched so that the most cells agree (Hungarian method).
 """
 
 import argparse
