@@ -189,6 +189,27 @@ def test_a_request_to_end_is_passed_on(folder: Path, tmp_path: Path) -> None:
     assert psutil.wait_procs(child, timeout=5)[1] == []
 
 
+def test_a_starter_that_ignores_children_is_no_hindrance() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wsipipe.cli.main", "--version"], capture_output=True, text=True, timeout=60, cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wsipipe")
+
+
+def test_a_reader_of_its_answer_may_go_away() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "wsipipe.cli.main", "--help"], stdout=writing, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, timeout=60, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
 def test_turns() -> None:
     turns, path = Turns(), Path("a.svs")
     with turns.of(path):

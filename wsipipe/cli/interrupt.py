@@ -1,5 +1,6 @@
 """Ctrl-C ends the program within seconds, with one line, wherever it was."""
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -47,6 +48,13 @@ def leave() -> None:
     for process in multiprocessing.active_children():
         process.kill()  # before they find that this one is gone, and say so
     click.echo("error: stopped: what is finished is kept: run the same command again to continue", err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     os._exit(INTERRUPTED)
+
+
+def flush() -> None:
+    """Write out what was said, if anybody listens: a stream may be closed, or its reader gone."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.flush()

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from wsipipe import __version__
-from wsipipe.cli.interrupt import Interrupt, leave
+from wsipipe.cli.interrupt import Interrupt, flush, leave
 from wsipipe.cli.watch import check_address_space, watch
 from wsipipe.errors import WsipipeError, lacks_memory, told
 from wsipipe.turns import Turns
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         _say(_unexpected(error), "--debug" in arguments)
         code = 1
     code = code if isinstance(code, int) else 0
-    sys.stdout.flush()
+    flush()
     turns.end(code)
     sys.exit(code)
 

@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from wsipipe.cli.interrupt import INTERRUPTED
+from wsipipe.cli.interrupt import INTERRUPTED, flush
 from wsipipe.errors import UsageError
 from wsipipe.turns import Turns
 
@@ -72,10 +72,10 @@ def check_address_space() -> None:
 def _child_ended() -> int | None:
     """None in a new child; in its parent the child's exit code, or minus the signal that it died of."""
     signals = _PASSED_ON | {signal.SIGCHLD}
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it, as some starters do, never hears of a child's end
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     child = os.fork()
     if not child:
         _die_with(parent)
