@@ -41,10 +41,8 @@ def main() -> None:
             label_store(store, model, settings, Quiet())
             classes.append(store.labels(model.hash).classes)
     k = settings.recipe.gan.classes
-    print(
-        f"{len(classes[0])} cells, {k} classes\n\n| seeds | mean absolute difference of proportions | cells that agree |"
-    )
-    print("|---|---|---|")
+    print(f"{len(classes[0])} cells, {k} classes\n")
+    print("| seeds | mean absolute difference of proportions | cells that agree |\n|---|---|---|")
     for a, b in itertools.combinations(range(args.seeds), 2):
         table = np.zeros((k, k))
         np.add.at(table, (classes[a], classes[b]), 1.0)
