@@ -50,6 +50,7 @@ def test_same_bits_whichever_cells_are_asked_for(store: CellStore, monkeypatch: 
     whole = describe_store(store, near, np.arange(COUNT))
     rows = np.sort(np.random.default_rng(1).choice(COUNT, 40, replace=False))
     monkeypatch.setattr(describing, "READ_ROWS", 64)
+    monkeypatch.setattr(describing, "DESCRIBED_ROWS", 70)
     patches = np.zeros((40, SIDE, SIDE, 3), np.uint8)
     np.testing.assert_array_equal(describe_store(store, near, rows, patches), whole[rows])
     np.testing.assert_array_equal(patches, store.rows(0, COUNT).patches[rows])

@@ -14,7 +14,7 @@ from wsipipe.errors import ModelError
 from wsipipe.gan import label as module
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model, merge_states
-from wsipipe.gan.label import CPU_BATCH, arithmetic, label
+from wsipipe.gan.label import CPU_BATCH, arithmetic, label, weigh
 from wsipipe.gan.nets import Critic, Generator
 from wsipipe.gan.standardize import standardize_trunk
 from wsipipe.records import DESCRIPTION
@@ -86,6 +86,26 @@ def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, pa
     np.testing.assert_array_equal(alone[1], label(model, patches, device="cpu", threads=1)[1])
     with pytest.raises(ValueError, match="descriptions for"):
         label(weighing, patches, device="cpu", threads=1, described=described[:5])
+
+
+@pytest.mark.parametrize("k", [2, 5, 9, 64])
+def test_weighing_looks_at_each_cell_by_itself(weighing: Model, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(k)
+    heads = {name: torch.from_numpy(rng.normal(size=(k, *rest))) for name, rest in (("weight", (24,)), ("bias", ()))}
+    tensors = {f"critic.described.{name}": tensor.float() for name, tensor in heads.items()}
+    model = dataclasses.replace(weighing, tensors=tensors)
+    seen, described = np.log(rng.dirichlet(np.ones(k), 200)).astype(np.float32), rng.normal(size=(200, 24))
+    for about in (None, described):
+        classes, confidence = weigh(model, seen, about)
+        for rows in (slice(0, 1), slice(5, 8), slice(11, 150)):
+            part = weigh(model, seen[rows], None if about is None else about[rows])
+            np.testing.assert_array_equal(part[0], classes[rows])
+            np.testing.assert_array_equal(part[1], confidence[rows])
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "WEIGHED_ROWS", 33)
+            np.testing.assert_array_equal(weigh(model, seen, about)[1], confidence)
+        assert (confidence > 1 / k).all()
+        assert (confidence <= 1).all()
 
 
 @pytest.mark.usefixtures("number")
