@@ -81,9 +81,9 @@ class QualityConfig:
     """In focus, detail over 1 um has at least this share of the energy of detail over 3 um."""
     least_coarse_detail: float = _number(0.125, 0.0, 1.0)
     """The same of detail over 3 um against 8 um, which tells strong defocus where noise hides the former."""
-    fold_density: float = _number(1.6, 1.0, 10.0)
+    fold_density: float = _number(1.45, 1.0, 10.0)
     """Both stains of a fold are this many times as dense as they are in half of the tissue, or more."""
-    fold_step: float = _number(1.4, 1.0, 10.0)
+    fold_step: float = _number(1.3, 1.0, 10.0)
     """And this many times as dense as just beside it."""
     least_fold_um2: float = _number(2500.0, 0.0, 1e9)
     """Smaller dense places are taken for tissue."""

@@ -31,9 +31,12 @@ _PALE = 0.7
 _RIM_UM, _GAP_UM, _OUTSIDE_UM, _BESIDE_UM = 16.0, 8.0, 32.0, 104.0
 """Inner rim; gap and reach of what lies outside; side of the square that the outside is averaged over."""
 _LEAST_OUTSIDE_UM2 = 500.0
-_LEAST_STEP_25 = 1.1
+_SURROUNDED, _STEEP, _STEEP_SURROUNDED = 0.9, 1.5, 0.7
+"""Share of the rim with tissue beyond it, for what lies double lies in tissue, while keratin borders on glass; and the
+share that is enough where the step is by this factor or more."""
+_LEAST_STEP_25 = 1.05
 """Three quarters of the rim must be a step by this factor."""
-_MOST_STEP, _MOST_HUE_CHANGE = 2.8, 1.6
+_MOST_STEP, _MOST_HUE_CHANGE = 2.8, 1.3
 """More layers than a fold has; the factor of one stain over that of the other."""
 _SCALE = 1024
 """Grey levels of a stain's median."""
@@ -146,7 +149,7 @@ def _is_dense(crop: _Crop, config: QualityConfig) -> bool:
 
 
 def _has_steep_rim(crop: _Crop, mpp: float, config: QualityConfig) -> bool:
-    """Whether both stains change alike, and enough, along most of the rim."""
+    """Whether there is tissue beyond the rim, and both stains change alike, and enough, along most of it."""
     core = cv2.erode(crop.inside.astype(np.uint8), _disc(_RIM_UM, mpp), borderType=cv2.BORDER_CONSTANT, borderValue=1)
     rim, outside = crop.inside & (core == 0), _outside(crop, mpp)
     side = 2 * round(um_to_px(_BESIDE_UM, mpp) / 2) + 1
@@ -155,14 +158,15 @@ def _has_steep_rim(crop: _Crop, mpp: float, config: QualityConfig) -> bool:
     known = rim & (count >= um2_to_px2(_LEAST_OUTSIDE_UM2, mpp))
     for total in beside:
         known &= total > _PALE * _SCALE * count
-    if known.sum() < max(1.0, 0.5 * rim.sum()):
+    if known.sum() < max(1.0, _STEEP_SURROUNDED * rim.sum()):
         return False
     first, second = (
         stain[known] * count[known] / total[known] for stain, total in zip(crop.stains, beside, strict=True)
     )
     low, middle = np.percentile(np.minimum(first, second), [25, 50])
     change = float(np.median(first) / np.median(second))
-    steep = low >= _LEAST_STEP_25 and config.fold_step <= middle <= _MOST_STEP
+    surrounded = middle >= _STEEP or known.sum() >= _SURROUNDED * rim.sum()
+    steep = surrounded and low >= _LEAST_STEP_25 and config.fold_step <= middle <= _MOST_STEP
     return bool(steep and max(change, 1 / change) <= _MOST_HUE_CHANGE)
 
 
