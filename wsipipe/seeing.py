@@ -74,7 +74,7 @@ def label_cells(store: CellStore, model: Model, settings: Settings, report: Repo
     """Label the cells of a finished store: its patches are read once."""
     device = pick_device(settings.device)
     with report.stage("label", len(store), "cells") as stage:
-        with looking(model, device, _threads(settings)) as look:
+        with looking(model, device, _threads(settings), alone=False) as look:
             sight = Sight(model, len(store), look, stage)
             for _ in feed(store.patches, sight.take):
                 pass
@@ -106,7 +106,7 @@ class WhileStored:
         threads = _threads(self._settings)
         with (
             self._report.stage("label", len(rows), "cells") as stage,
-            looking(self._model, self._device, threads) as look,
+            looking(self._model, self._device, threads, alone=False) as look,
         ):
             self._sight = Sight(self._model, len(rows), look, stage, WHILE_STORED)
             yield _Watched(rows, self._sight)

@@ -79,7 +79,7 @@ def label(
         raise ValueError(msg)
     check_patches(model, patches)
     seen = np.empty((total, model.config.classes), np.float32)
-    with looking(model, device, threads) as look:
+    with looking(model, device, threads, alone=described is None) as look:
 
         def take(start: int, rows: NDArray[np.uint8]) -> None:
             seen[start : start + len(rows)] = look(rows)
@@ -119,13 +119,13 @@ def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None]) -> Iterat
 
 
 @contextmanager
-def looking(model: Model, device: str, threads: int) -> Iterator[Look]:
+def looking(model: Model, device: str, threads: int, *, alone: bool = True) -> Iterator[Look]:
     """Q's opinion on patches alone, while the context lasts; any number of threads may ask at once.
 
     Every batch has the same size (the last is filled up with black patches) and is computed by one thread alone, so
     that the answer for a patch depends on nothing but the patch: not on `threads`, nor on which patches it comes with.
-    Where the hardware multiplies bfloat16, the trunk computes in it (`arithmetic` says which it is), and a patch whose
-    two best classes are close is looked at again in float32.
+    Where the hardware multiplies bfloat16, the trunk computes in it (`arithmetic` says which it is). Where the patch
+    alone decides, one whose two best classes are close is looked at again in float32.
 
     Parameters
     ----------
@@ -133,6 +133,8 @@ def looking(model: Model, device: str, threads: int) -> Iterator[Look]:
     device : {"cpu", "cuda"}
     threads : int
         Batches computed at a time on the CPU.
+    alone : bool
+        Whether patches alone will decide, even if the model could weigh descriptions.
 
     Yields
     ------
@@ -153,7 +155,7 @@ def looking(model: Model, device: str, threads: int) -> Iterator[Look]:
 
         def look(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
             found = asked(fast, patches)
-            if dtype != torch.float32:
+            if dtype != torch.float32 and (alone or not model.config.describe):
                 close = np.flatnonzero(_is_close(found))
                 found[close] = asked(exact, patches[close])
             return found
