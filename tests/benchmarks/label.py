@@ -110,6 +110,9 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
                 label_cells(store, model, settings, Quiet())
         return np.concatenate([store.labels(model.hash).classes for store in stores])
 
+    def from_memory() -> np.ndarray:
+        return labelling.label(model, patches, device="cpu", threads=threads, described=about)[0]
+
     formats = dict.fromkeys([torch.float32, fast_dtype("cpu")])
     every = max(1, len(patches) // timed)
     some = len(patches[::every])
@@ -117,6 +120,7 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
         "plain float32, batch 256": (lambda: plain(256, every), some),
         "plain float32, batch 32": (lambda: plain(32, every), some),
         **{f"label, {str(d)[6:]}": (lambda d=d: ours(d), len(patches)) for d in formats},
+        f"label, {str(fast_dtype('cpu'))[6:]}, patches in memory as for plain": (from_memory, len(patches)),
         "descriptions alone": (described, len(patches)),
     }
     wanted = plain(256, 1)

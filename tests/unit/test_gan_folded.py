@@ -37,7 +37,7 @@ def plain_answers(critic: Critic, patches: Tensor) -> Tensor:
         return critic.log_classes(patches)
 
 
-@pytest.mark.parametrize("channels", [5, 24])
+@pytest.mark.parametrize("channels", [5, 24, 64])
 def test_folded_answers_are_the_papers_within_float_error(patches: Tensor, channels: int) -> None:
     critic = trained_like(patches, channels)
     torch.testing.assert_close(folded(critic).log_classes(patches), plain_answers(critic, patches), rtol=0, atol=2e-5)

@@ -13,7 +13,7 @@ from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fast_dtype, fixed_arithmetic
 from wsipipe.gan.folded import folded
-from wsipipe.gan.label import CPU_BATCH, CUDA_BATCH, SLICE
+from wsipipe.gan.label import CUDA_BATCH, SLICE, cpu_batch
 from wsipipe.gan.nets import Critic
 
 
@@ -37,7 +37,7 @@ def embed(model: Model, patches: Any, *, device: str, threads: int) -> Iterator[
     float32 (m, channels)
     """
     critic = folded(model.critic(device), fast_dtype(device))  # as in `label`: the features its answers were made of
-    batch, workers = (CPU_BATCH, max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
+    batch, workers = (cpu_batch(model), max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
     pool = ThreadPoolExecutor(workers, "embed", initializer=torch.set_num_threads, initargs=(1,))
     try:
         for start in range(0, patches.shape[0], SLICE):
