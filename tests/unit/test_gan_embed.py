@@ -43,4 +43,4 @@ def test_threads_and_slices_change_nothing(model: Model, patches: np.ndarray, mo
     assert len(parts) == 3
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     assert not list(embed(model, patches[:0], device="cpu", threads=1))
-    assert label_module.CPU_BATCH == module.CPU_BATCH
+    assert label_module.cpu_batch is module.cpu_batch
