@@ -23,3 +23,16 @@ def write_tiny_slide(folder: Path, name: str = "tiny.tiff", seed: int = 0, mpp: 
     path = folder / name
     write_pyramid(path, tiny_slide(seed).rgb, mpp, aperio=path.suffix == ".svs")
     return path
+
+
+def hooked_slides(folder: Path, hook: str, victim: str) -> Path:
+    """Three tiny slides in `folder`/slides, the middle one named `victim`, a recipe of small tiles, and a hook.
+
+    Every Python that starts with `folder` on its PYTHONPATH runs the hook first.
+    """
+    (folder / "sitecustomize.py").write_text(hook)
+    (folder / "slides").mkdir()
+    for seed, name in enumerate(("a.tiff", victim, "z.tiff")):
+        write_tiny_slide(folder / "slides", name, seed=seed)
+    (folder / "small.toml").write_text("[tiling]\ntile_px = 256\n")
+    return folder

@@ -99,9 +99,9 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
         torch.set_num_threads(threads)
         pooled = mock.patch.object(nets, "pooled_conv3x3", _convolve_then_pool)
         with pooled, torch.inference_mode():
-            rows, beside = (torch.from_numpy(array[::every]) for array in (patches, about))
-            parts = zip(rows.split(batch), beside.split(batch), strict=True)
-            return torch.cat([critic.log_classes(to_unit(p).contiguous(), b).argmax(1) for p, b in parts]).numpy()
+            rows = torch.from_numpy(patches[::every])
+            seen = torch.cat([critic.log_classes(to_unit(part).contiguous()) for part in rows.split(batch)])
+            return labelling.weigh(model, seen.numpy(), about[::every])[0]
 
     def ours(dtype: torch.dtype) -> np.ndarray:
         settings = Settings(Path(), workers=threads, device="cpu")

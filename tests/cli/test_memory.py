@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.synth import write_tiny_slide
+from tests.synth import hooked_slides
 
 ROOT = Path(__file__).parents[2]
 HOOK = """
@@ -45,13 +45,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux counts me
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("memory")
-    (folder / "sitecustomize.py").write_text(HOOK)
-    (folder / "slides").mkdir()
-    for seed, name in enumerate(("a.tiff", "hungry.tiff", "z.tiff")):
-        write_tiny_slide(folder / "slides", name, seed=seed)
-    (folder / "small.toml").write_text("[tiling]\ntile_px = 256\n")
-    return folder
+    return hooked_slides(tmp_path_factory.mktemp("memory"), HOOK, "hungry.tiff")
 
 
 def environment(folder: Path, hungry: str = "") -> dict[str, str]:

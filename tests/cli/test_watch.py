@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.synth import write_tiny_slide
+from tests.synth import hooked_slides
 from wsipipe.turns import Turns
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the p
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("watched")
-    (folder / "sitecustomize.py").write_text(CRASHER)
-    (folder / "slides").mkdir()
-    for seed, name in enumerate(("a.tiff", "deadly.tiff", "z.tiff")):
-        write_tiny_slide(folder / "slides", name, seed=seed)
-    (folder / "small.toml").write_text("[tiling]\ntile_px = 256\n")
-    return folder
+    return hooked_slides(tmp_path_factory.mktemp("watched"), CRASHER, "deadly.tiff")
 
 
 def command(folder: Path, *arguments: object) -> list[str]:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.averages import Averages
 from wsipipe.gan.nets import Critic
+from wsipipe.gan.standardize import EPSILON
 
 MOST_ASIDE = 1024
 """Cells that are kept aside, of a tenth of all."""
 
 AT_ONCE = 128
-EPSILON = 1e-5
 
 
 def kept_aside(count: int, seed: int) -> tuple[Tensor, Tensor]:

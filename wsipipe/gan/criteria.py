@@ -8,6 +8,7 @@ from torch import Tensor
 from wsipipe.gan.augment import augment
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic
+from wsipipe.gan.label import fused
 from wsipipe.gan.mixture import Described
 
 CHOSEN_BY = "separation"
@@ -56,10 +57,9 @@ def criteria(model: Model, patches: NDArray[np.uint8], described: Described) -> 
     with fixed_arithmetic(1):
         for start in range(0, len(patches), JUDGED_AT_ONCE):
             some = torch.from_numpy(np.asarray(patches[start : start + JUDGED_AT_ONCE]))
-            about = torch.from_numpy(described.values[start : start + JUDGED_AT_ONCE].astype(np.float32))
             for view in views:
-                view.append(critic.log_classes(augment(some, model.config.augment, random), about).exp())
-    a, b = (torch.cat(view).double().numpy() for view in views)
+                view.append(critic.log_classes(augment(some, model.config.augment, random)))
+    a, b = (np.exp(fused(model, torch.cat(view).numpy(), described.values)) for view in views)
     classes = (a + b).argmax(1)
     pairs = _neighbour_pairs(described)
     k = model.config.classes

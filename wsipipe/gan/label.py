@@ -172,8 +172,6 @@ def cpu_batch(model: Model) -> int:
 def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Labelled:
     """Classes from what Q sees in patches and, where the model weighs them, from descriptions of the cells.
 
-    Both opinions count alike (`Critic.log_classes_of`). Every cell is computed by itself, in float64.
-
     Parameters
     ----------
     model : Model
@@ -189,12 +187,21 @@ def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
     for start in range(0, len(seen), WEIGHED_ROWS):
         rows = slice(start, start + WEIGHED_ROWS)
-        both = seen[rows].astype(np.float64)
-        if model.config.describe and described is not None:
-            both = _log_softmax((both + _known(model, described[rows])) / 2.0)
+        both = fused(model, seen[rows], None if described is None else described[rows])
         classes[rows] = both.argmax(1)
         confidence[rows] = np.exp(np.minimum(both.max(1), 0.0))
     return classes, confidence
+
+
+def fused(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None) -> Floats:
+    """Q's log-probabilities (n, k) from those of patches and, where the model weighs them, from descriptions.
+
+    Both opinions count alike: their geometric mean, scaled to sum to 1. Every cell is computed by itself.
+    """
+    both = seen.astype(np.float64)
+    if model.config.describe and described is not None:
+        both = _log_softmax((both + _known(model, described)) / 2.0)
+    return both
 
 
 def arithmetic(device: str) -> str:

@@ -81,20 +81,13 @@ class Critic(nn.Module):
         scores: Tensor = self.d_head(self.features(patches))
         return scores.squeeze(1)
 
-    def log_classes(self, patches: Tensor, described: Tensor | None = None) -> Tensor:
-        """Q: log-probabilities (n, k) of the classes; of patches alone where no descriptions (n, d) are given."""
-        return self.log_classes_of(self.features(patches), described)
+    def log_classes(self, patches: Tensor) -> Tensor:
+        """Q: log-probabilities (n, k) of the classes, of patches alone; `label.fused` weighs descriptions with them."""
+        return self.log_classes_of(self.features(patches))
 
-    def log_classes_of(self, features: Tensor, described: Tensor | None = None) -> Tensor:
-        """Q's log-probabilities (n, k) from features (n, n_features), and from descriptions where it weighs them.
-
-        Both opinions count alike: their geometric mean, scaled to sum to 1.
-        """
-        seen = F.log_softmax(self.q_head(features), 1)
-        if self.described is None or described is None:
-            return seen
-        known = F.log_softmax(self.described(described), 1)
-        return F.log_softmax((seen + known) / 2.0, 1)
+    def log_classes_of(self, features: Tensor) -> Tensor:
+        """Q's log-probabilities (n, k) from features (n, n_features)."""
+        return F.log_softmax(self.q_head(features), 1)
 
 
 @functools.cache

@@ -137,8 +137,7 @@ class Trainer:
         self.steps_done += 1
         if self.averages is not None:
             self.averages.update(self.steps_done)
-        if self.best is not None and self._is_check():
-            self._check()
+        self._check()
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -157,13 +156,12 @@ class Trainer:
                 self.norm.fold_into(head, features)
         self.norm = None
 
-    def _is_check(self) -> bool:
-        every = -(-self.config.steps // self.config.checks)
-        return self.steps_done % every == 0 or self.steps_done == self.config.steps
-
     def _check(self) -> None:
-        """Judge the present weights on the cells aside."""
+        """Judge the present weights on the cells aside, at the moments that the settings ask for."""
         if self.best is None or self.lessons is None:
+            return
+        every = -(-self.config.steps // self.config.checks)
+        if self.steps_done % every and self.steps_done != self.config.steps:
             return
         device = self.random.device
         cells, known = self.cells[self.aside].to(device), self.lessons.classes[self.aside].to(device)
