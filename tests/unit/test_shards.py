@@ -39,24 +39,39 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 100), st.sampled_from(sorted(CODECS)), st.sampled_from([(), (4,), (3, 3, 3)]), st.booleans())
-def test_the_bytes_are_zarrs(tmp_path_factory: pytest.TempPathFactory, n: int, dtype: str, rest: tuple, zeros: bool):
+@given(
+    st.integers(0, 100),
+    st.sampled_from(sorted(CODECS)),
+    st.sampled_from([(), (4,), (3, 3, 3)]),
+    st.booleans(),
+    st.sampled_from([CHUNK, 3 * CHUNK, SHARD]),
+)
+def test_the_bytes_are_zarrs(
+    tmp_path_factory: pytest.TempPathFactory, n: int, dtype: str, rest: tuple, zeros: bool, piece: int
+):
     folder = tmp_path_factory.mktemp("shards")
     values = np.random.default_rng(n).integers(0, 1 if zeros else 90, (n, *rest)).astype(dtype)
     theirs, ours = made(folder / "theirs", values), made(folder / "ours", values)
     writer = ShardWriter(folder / "ours", ours)
     for start in range(0, n, SHARD):
         theirs[start : start + SHARD] = values[start : start + SHARD]
-        writer.write(start, values[start : start + SHARD])
+        end = min(start + SHARD, n)
+        writer.write(start, (values[at : min(at + piece, end)] for at in range(start, end, piece)))
     assert files(folder / "ours") == files(folder / "theirs")
     assert np.array_equal(zarr.open_array(folder / "ours", mode="r")[:], values)
 
 
 @pytest.mark.parametrize(
-    ("start", "values"),
-    [(8, np.zeros(4, "int64")), (0, np.zeros(SHARD + 1, "int64")), (0, np.zeros(4, "float32"))],
+    ("start", "pieces"),
+    [
+        (8, [np.zeros(4, "int64")]),
+        (0, [np.zeros(SHARD + 1, "int64")]),
+        (0, [np.zeros(SHARD, "int64"), np.zeros(1, "int64")]),
+        (0, [np.zeros(4, "int64"), np.zeros(4, "int64")]),
+        (0, [np.zeros(4, "float32")]),
+    ],
 )
-def test_what_is_no_shard_is_refused(tmp_path: Path, start: int, values: np.ndarray):
+def test_what_is_no_part_of_a_shard_is_refused(tmp_path: Path, start: int, pieces: list[np.ndarray]):
     writer = ShardWriter(tmp_path, made(tmp_path, np.zeros(64, "int64")))
-    with pytest.raises(ValueError, match="no shard"):
-        writer.write(start, values)
+    with pytest.raises(ValueError, match="no part of a shard"):
+        writer.write(start, pieces)

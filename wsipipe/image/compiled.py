@@ -1,7 +1,9 @@
 """Loops over pixels that numpy and OpenCV cannot express are compiled by numba, once per machine."""
 
 import hashlib
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,6 +25,22 @@ def _cache_folder() -> str:
     return str(Path(numba.config.CACHE_DIR or here / "__pycache__") / f"numba-{digest[:16]}")
 
 
+def _load_without_blas() -> None:
+    """Have numba load its array functions while it does not see SciPy's linear algebra.
+
+    Else it loads all of that on the first call of any compiled function, 0.1 s, to learn that matrix products can be
+    had. None is compiled here; where SciPy is loaded already nothing is saved, and nothing done.
+    """
+    if "scipy.linalg" in sys.modules:
+        return
+    sys.modules["scipy.linalg"] = cast("Any", None)  # an import of it fails
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        del sys.modules["scipy.linalg"]
+
+
+_load_without_blas()
 _CACHE_FOLDER = _cache_folder()
 
 

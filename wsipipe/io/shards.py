@@ -5,6 +5,7 @@ the very bytes that Zarr writes (Zarr v3, sharding codec 1.0: chunks in order, t
 its CRC-32C).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +39,42 @@ class ShardWriter:
         self.rows: int = (array.shards or array.chunks)[0]
         """Rows of a shard."""
 
-    def write(self, start: int, values: NDArray[Any]) -> None:
-        """Write the shard that begins at row `start`; it may be the last, and not full."""
-        chunk, wanted = self._array.chunks[0], self._array.dtype
-        if start % self.rows or len(values) > self.rows or values.dtype != wanted:
-            msg = f"{len(values)} rows of {values.dtype} at {start} are no shard of {self.rows} rows of {wanted}"
-            raise ValueError(msg)
+    def write(self, start: int, pieces: Iterable[NDArray[Any]]) -> None:
+        """Write the shard that begins at row `start`; it may be the last, and not full.
+
+        Parameters
+        ----------
+        start : int
+        pieces : iterable of ndarray
+            Its rows, in whole chunks; only the last piece may end within one.
+
+        Raises
+        ------
+        ValueError
+            If they are no rows of one shard.
+        """
+        chunk = self._array.chunks[0]
         place = (start // self.rows, *(0 for _ in self._array.shape[1:]))
         path = self._folder / self._array.metadata.encode_chunk_key(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         index = np.full((self.rows // chunk, 2), _NOTHING, "<u8")
-        end = 0
+        row, end = start, 0
         with path.open("wb") as file:
-            for i in range(-(-len(values) // chunk)):
-                data = self._chunk(values[i * chunk : (i + 1) * chunk])
-                index[i] = end, len(data) + 4
-                end += file.write(data) + file.write(_checksum(data))
+            for values in pieces:
+                self._check(start, row, values)
+                for at in range(0, len(values), chunk):
+                    data = self._chunk(values[at : at + chunk])
+                    index[(row - start + at) // chunk] = end, len(data) + 4
+                    end += file.write(data) + file.write(_checksum(data))
+                row += len(values)
             file.write(index.tobytes() + _checksum(index.tobytes()))
+
+    def _check(self, start: int, row: int, values: NDArray[Any]) -> None:
+        """Refuse what is not rows from `row` on of the shard that begins at `start`, beginning with a chunk."""
+        begins = start % self.rows == 0 and row % self._array.chunks[0] == 0
+        if not begins or row + len(values) > start + self.rows or values.dtype != self._array.dtype:
+            msg = f"{len(values)} rows of {values.dtype} at {row} are no part of a shard of {self.rows} at {start}"
+            raise ValueError(msg)
 
     def _chunk(self, values: NDArray[Any]) -> bytes:
         """Bytes of a chunk, without its checksum; one that the array ends in is filled up with zeros."""
