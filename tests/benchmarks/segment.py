@@ -1,10 +1,11 @@
 """Time and peak memory of `wsipipe segment` on a large slide of real tissue, per stage.
 
-    python -m tests.benchmarks.segment [--gigapixels 0.1] [--workers 1 2]
+    python -m tests.benchmarks.segment [--gigapixels 0.1] [--workers 1 2] [--pairs 5]
 
 The slide is a mosaic of a small real one (WSIPIPE_TEST_DATA, as in tests/real). Memory is the proportional set size
 (PSS) of all processes together, sampled twenty times a second in a run of its own, for sampling holds workers up.
-Reading is timed apart: the same tiles, through OpenSlide's own `read_region`, one core, in this run.
+Reading is timed apart: the same tiles, through OpenSlide's own `read_region`, one core, in this run. Numbers of workers
+are timed in turns, so that a machine that wanders does so for all of them; each row is of its median run.
 """
 
 import argparse
@@ -13,11 +14,13 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import openslide
@@ -28,11 +31,20 @@ from tests.benchmarks.mosaic import write_mosaic
 SOURCE = "slides/CMU-1-Small-Region.svs"
 
 
+class Run(NamedTuple):
+    """Wall and CPU seconds of a command, and its run.json."""
+
+    seconds: float
+    cpu_s: float
+    facts: dict[str, Any]
+
+
 def main() -> None:
     """Write the mosaic, run, and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigapixels", type=float, default=0.1)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--pairs", type=int, default=5, help="how often each number of workers is timed")
     parser.add_argument("--recipe", default="default")
     arguments = parser.parse_args()
     data = Path(os.environ.get("WSIPIPE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -46,20 +58,32 @@ def main() -> None:
         print(f"{width} x {height} px, {mpx:.0f} Mpx, {slide.stat().st_size / 1e6:.0f} MB")
         read_s = _read_all(slide)
         print(f"OpenSlide reads every tile of 1024 px once in {read_s:.1f} s, one core: {mpx / read_s:.1f} Mpx/s")
-        times = {}
-        for workers in arguments.workers:
-            out = Path(folder) / f"out{workers}"
-            seconds, cpu_s, facts = _timed(slide, out, workers, arguments.recipe)
-            peak = _peak(slide, Path(folder) / f"again{workers}", workers, arguments.recipe)
-            times[workers] = seconds
-            print(
-                f"workers {workers}: {seconds:.1f} s in all, {mpx / seconds:.2f} Mpx/s, {mpx / cpu_s:.2f} Mpx/s of CPU "
-                f"time, {seconds / read_s:.2f} times the reading, peak PSS {peak / 1e6:.0f} MB, "
-                f"{facts['counts']['cells']} cells, stages {json.dumps(facts['timings'])}"
-            )
-        if len(times) > 1:
-            few, many = min(times), max(times)
-            print(f"{many} workers are {times[few] / times[many]:.2f} times as fast as {few}")
+        out = Path(folder) / "out"
+        turns = []
+        for _ in range(arguments.pairs):
+            turns.append([_timed(slide, out, workers, arguments.recipe) for workers in arguments.workers])
+            print("  in turns: " + ", ".join(f"{run.seconds:.2f} s" for run in turns[-1]))
+        for workers, runs in zip(arguments.workers, zip(*turns, strict=True), strict=True):
+            peak = _peak(slide, out, workers, arguments.recipe)
+            middle = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+            print(f"workers {workers}: {_row(middle, mpx, read_s, peak)}")
+        if len(arguments.workers) > 1:
+            few, many = arguments.workers[0], arguments.workers[-1]
+            print(f"{many} workers are {_ratios([turn[0].seconds / turn[-1].seconds for turn in turns])} {few}")
+
+
+def _row(run: Run, mpx: float, read_s: float, peak: int) -> str:
+    return (
+        f"{run.seconds:.1f} s in all, {mpx / run.seconds:.2f} Mpx/s, {mpx / run.cpu_s:.2f} Mpx/s of CPU time, "
+        f"{run.seconds / read_s:.2f} times the reading, peak PSS {peak / 1e6:.0f} MB, "
+        f"{run.facts['counts']['cells']} cells, stages {json.dumps(run.facts['timings'])}"
+    )
+
+
+def _ratios(ratios: list[float]) -> str:
+    each = " ".join(f"{ratio:.2f}" for ratio in ratios)
+    middle = f"{statistics.median(ratios):.2f} times (median; {min(ratios):.2f} to {max(ratios):.2f}"
+    return f"{middle}; the pairs one by one: {each}) as fast as"
 
 
 def _read_all(path: Path) -> float:
@@ -77,15 +101,17 @@ def _command(slide: Path, out: Path, workers: int, recipe: str) -> list[str]:
     return [*command, "--workers", str(workers), "--recipe", recipe]
 
 
-def _timed(slide: Path, out: Path, workers: int, recipe: str) -> tuple[float, float, dict]:
-    """Wall seconds, CPU seconds, and run.json."""
+def _timed(slide: Path, out: Path, workers: int, recipe: str) -> Run:
+    """One run; its output is deleted."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()
     subprocess.run(_command(slide, out, workers, recipe), stderr=subprocess.DEVNULL, check=True)
     seconds = time.perf_counter() - begun
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, cpu_s, json.loads((out / "mosaic" / "run.json").read_text())
+    facts = json.loads((out / "mosaic" / "run.json").read_text())
+    shutil.rmtree(out)
+    return Run(seconds, cpu_s, facts)
 
 
 def _peak(slide: Path, out: Path, workers: int, recipe: str) -> int:
