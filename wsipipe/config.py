@@ -288,6 +288,8 @@ class Settings:
     """File of nuclei to use instead of segmenting, or a folder with one for each slide."""
     model: str | None = None
     """Name or file of a trained model."""
+    classes: int | None = None
+    """Number of classes asked for besides the recipe, which has it too; a model that is there must have as many."""
     train: bool = False
     """Fit one model on all the given slides' cells first."""
     device: str = "auto"

@@ -48,7 +48,7 @@ def run(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Tur
     """Do everything, for each slide: cells, one model, labels, tables; `turns` as in `segment_all`."""
     out = OutputFolder(settings.out)
     check_recipes(out, settings)
-    known = model_beforehand(out, settings, shipped=True)
+    known = _known(out, settings, shipped=True)
     labelling = None if known is None else functools.partial(WhileStored, known)
     done, code = segment_all(slides, settings, report, turns, labelling)
     found: set[str] = set()
@@ -73,14 +73,16 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     cohort = read_cohort(source, settings.out)
     check_nuclei(settings, len(cohort.entries))
     check_recipes(out, settings)
-    known = model_beforehand(out, settings, shipped=False)
+    known = _known(out, settings, shipped=False)
     out.make()
     with out.locked() as token, Fleet(settings.workers, settings.scheduler) as fleet:
-        work = Work(settings, token, None if known is None else ModelInFile(out.model, known.hash))
+        file = out.given_model if settings.model else out.model  # where the workers of every host find it
+        work = Work(settings, token, None if known is None else ModelInFile(file, known.hash))
         slides, failures = start_cohort(cohort, work, fleet, report)
         if known is not None and settings.model:
-            keep_model(out, known, GIVEN)  # where the workers of every host find it
+            save(known, file)
         done = segment_cohort(slides, work, fleet, report, failures.add)
+        out.given_model.unlink(missing_ok=True)
         model = choose_model(out, done, settings, report, shipped=False) if done else None
         classes = class_names(out, model)
         label_work = LabelWork(work, model.hash if model else "")
@@ -91,9 +93,8 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     _show_training(out, model)
     write_cohort(out, slides)
     write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
-    report.say(
-        f"{source.name}: {len(done)} slides done, {len(failures.all)} failed; see report.html in {out.path.name}"
-    )
+    told = f"{len(done)} slides done, {len(failures.all)} failed"
+    report.say(f"{source.name}: {told}; see report.html in {out.path.name}")
     return 1 if failures.all else 0
 
 
@@ -234,6 +235,16 @@ def report(out_path: Path, report: Reporter) -> int:
         report.say(f"{slide.slide_id}: report.html")
     renew_page(out, model, class_names(out, model))
     return 0
+
+
+def _known(out: OutputFolder, settings: Settings, *, shipped: bool) -> Model | None:
+    """The model that is known before any cell is, if it has as many classes as were asked for; None to train one."""
+    known = model_beforehand(out, settings, shipped=shipped)
+    if known is not None and settings.classes not in {None, known.config.classes}:
+        given = f"--model {settings.model}", "leave one of them out"
+        which, remedy = given if settings.model else ("the model there", "leave -k out, or name another -o folder")
+        raise UsageError(f"{which} has {known.config.classes} classes", remedy, f"-k {settings.classes}")
+    return known
 
 
 def _model_of(out: OutputFolder) -> Model:

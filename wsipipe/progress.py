@@ -20,6 +20,9 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Report one line that the user should look at."""
 
+    def again(self, text: str) -> None:
+        """Report that a slide which was finished is done again, and why."""
+
     def fail(self, text: str) -> None:
         """Report one slide's error, in the form of the contract."""
 
@@ -34,6 +37,9 @@ class Quiet:
         """Drop the line."""
 
     def warn(self, text: str) -> None:
+        """Drop the line."""
+
+    def again(self, text: str) -> None:
         """Drop the line."""
 
     def fail(self, text: str) -> None:

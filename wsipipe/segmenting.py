@@ -33,6 +33,12 @@ Facts = dict[str, Any]
 DETAILS = 2
 """Sampled blocks that the store keeps for the report."""
 
+_COMPARED = {
+    "fingerprint": "the file", "mpp": "its resolution", "segment_recipe": "the recipe", "regions": "the regions",
+    "nuclei": "the given nuclei", "format_version": "the form of the store",
+}  # fmt: skip
+"""What a finished store must have in common with what is asked for, and its name."""
+
 
 def segment_slide(
     path: Path, folder: SlideFolder, settings: Settings, pool: Mapper, report: Reporter, label: Labelling | None = None
@@ -51,15 +57,15 @@ def segment_slide(
     begun = time.monotonic()
     with open_slide(path, slide_id=folder.slide_id, mpp=settings.mpp, mpp_source=settings.mpp_source) as slide:
         identity = identify(path, slide.info, settings)
-        if _reusable(folder, identity, report):
+        again = _why_again(folder, identity)
+        if not again and folder.store.is_dir():
             report.say(f"{folder.slide_id}: cells are there already")
             return _noted(folder)
         given = read_given(settings, slide.info)
-        if folder.store.is_dir():
-            report.say(
-                f"{folder.slide_id}: the file, its resolution or what was given with it changed; it is done again"
-            )
-            folder.clear()
+        if again:
+            folder.clear()  # with its log, which begins anew
+            report.again(f"{folder.slide_id}: {again}")
+            folder.note(done_again=again)
         for line in slide.info.warnings:
             report.warn(f"{folder.slide_id}: {line}")
         folder.note(
@@ -97,9 +103,11 @@ def segment_slide(
 
 def _noted(folder: SlideFolder, **more: Any) -> CellStore:
     """The finished store, whose facts are in run.json; a run that was killed may not have come to write them there."""
-    store = CellStore(folder.store)
-    if more or "counts" not in folder.facts():
+    store, there = CellStore(folder.store), folder.facts()
+    if more or "counts" not in there:
         facts = {name: store.attributes[name] for name in ("recipe", "slide", "grid", "stain", "counts", "warnings")}
+        if "done_again" in there:  # the store does not tell: it is the same as if it were the first
+            facts["warnings"] = [*facts["warnings"], there["done_again"]]
         folder.note(state="segmented", slide_id=store.slide_id, **store.attributes["identity"], **facts, **more)
     return store
 
@@ -117,23 +125,16 @@ def identify(path: Path, info: SlideInfo, settings: Settings) -> dict[str, Any]:
     }
 
 
-def is_finished(folder: SlideFolder, identity: dict[str, Any]) -> bool:
-    """Whether the store there is whole and made from this file, at this resolution, by this recipe."""
+def _why_again(folder: SlideFolder, identity: dict[str, Any]) -> str:
+    """Why the finished store there cannot be used; "" when it can, or none is there."""
     if not folder.store.is_dir():
-        return False
-    there = CellStore(folder.store).attributes["identity"]
-    same = ("fingerprint", "mpp", "segment_recipe", "regions", "nuclei", "format_version")
-    return all(there.get(key) == identity[key] for key in same)
-
-
-def _reusable(folder: SlideFolder, identity: dict[str, Any], report: Reporter) -> bool:
-    """Whether the store there can be used; one that is damaged is cleared away, with a warning."""
+        return ""
     try:
-        return is_finished(folder, identity)
+        there = CellStore(folder.store).attributes["identity"]
     except DamagedStoreError as error:
-        folder.clear()  # with its log, which begins anew
-        report.warn(f"{folder.slide_id}: {error.what}; the slide is done again")
-        return False
+        return f"{error.what}; the slide is done again"
+    changed = [name for key, name in _COMPARED.items() if there.get(key) != identity[key]]
+    return f"changed since: {', '.join(changed)}; the slide is done again" if changed else ""
 
 
 def check_recipe(folder: SlideFolder, settings: Settings) -> None:

@@ -22,6 +22,8 @@ class SlideLog:
 
     def __init__(self, folder: SlideFolder) -> None:
         self._folder = folder
+        self.done_again = ""
+        """Why a slide that was finished is done again; "" when it is not."""
 
     def say(self, text: str) -> None:
         """Add a line."""
@@ -32,6 +34,11 @@ class SlideLog:
     def warn(self, text: str) -> None:
         """Add a line that stands out."""
         self.say(f"warning: {text}")
+
+    def again(self, text: str) -> None:
+        """Add that the slide is done again, and why."""
+        self.done_again = text
+        self.warn(text)
 
     def fail(self, text: str) -> None:
         """Add the slide's error."""

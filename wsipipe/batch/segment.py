@@ -46,10 +46,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a slide's task gives back: its cells, or its error."""
+    """What a slide's task gives back: its cells, or its error; and why it was done again, if it was."""
 
     cells: int
     failure: SlideError | None
+    again: str = ""
 
 
 def absolute(settings: Settings) -> Settings:
@@ -94,15 +95,17 @@ def segment_cohort(
                 _record(work, slide, failure)
                 report.fail(str(failure.of(slide.slide_id)))
                 failed({slide.slide_id: (Path(slide.given), failure)})
-            cells = outcome.cells if isinstance(outcome, Outcome) else 0
-            tally.ended(failed=failure is not None, cells=cells)
+            cells, again = (outcome.cells, outcome.again) if isinstance(outcome, Outcome) else (0, "")
+            if again:
+                report.again(again)
+            tally.ended(failed=failure is not None, cells=cells, again=bool(again))
     return sorted(done, key=lambda folder: folder.slide_id)
 
 
 def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
     """Segment one slide, in a worker process that may keep `share` workers busy."""
     settings = slide.settings(work.settings)
-    cells = 0
+    cells, again = 0, ""
     try:
         folder = work.out().slide(slide.slide_id)
         if settings.overwrite:
@@ -110,6 +113,7 @@ def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
         with logged(folder) as log, pool_in_task(share) as pool:
             settings = replace(settings, overwrite=False, workers=min(share, cpu_count()))
             failure = segment_one(slide.path, folder, settings, pool, log, work.labelling)
+            again = log.done_again
             if failure is not None:
                 log.fail(str(failure))
         if failure is None:
@@ -118,7 +122,7 @@ def segment_task(work: Work, slide: CohortSlide, share: int) -> Outcome:
         failure = any_error(error, debug=settings.debug)
     if isinstance(failure, WorkerDiedError):
         raise failure  # one of its tiles took a worker with it: the fleet tries the slide alone
-    return Outcome(cells, failure)
+    return Outcome(cells, failure, again)
 
 
 def any_error(error: Exception, *, debug: bool) -> SlideError:

@@ -15,10 +15,12 @@ class Tally:
     failed: int = 0
     running: int = 0
     cells: int = 0
+    again: int = 0
 
-    def ended(self, *, failed: bool, cells: int = 0) -> None:
-        """One more slide came back."""
+    def ended(self, *, failed: bool, cells: int = 0, again: bool = False) -> None:
+        """One more slide came back; `again` when it was finished before, and had to be done again."""
         self.failed += failed
+        self.again += again
         self.cells += cells
         self.running = max(0, self.running - 1)
         self.stage.advance(1, self._note())
@@ -30,7 +32,8 @@ class Tally:
 
     def _note(self) -> str:
         cells = f", {self.cells:,} cells" if self.cells else ""
-        return f"{self.failed} failed, {self.running} running{cells}"
+        again = f", {self.again} done again" if self.again else ""
+        return f"{self.failed} failed, {self.running} running{again}{cells}"
 
 
 @contextmanager

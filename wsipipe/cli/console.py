@@ -28,6 +28,10 @@ class Console:
         """Print a line that stands out."""
         click.echo(f"warning: {text}", err=True)
 
+    def again(self, text: str) -> None:
+        """Print that a slide is done again, and why."""
+        self.warn(text)
+
     def fail(self, text: str) -> None:
         """Print a slide's error."""
         click.echo(f"error: {text}", err=True)

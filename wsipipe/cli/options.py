@@ -19,8 +19,9 @@ _OPTIONS: dict[str, Callable[[Function], Function]] = {
     "recipe": click.option("--recipe", "recipe", default="default", metavar="NAME|FILE.toml", show_default=True,
                            help="Stage parameters: default, he-40x, paper, toy, or a file."),
     "mpp": click.option("--mpp", type=float, help="True microns per pixel of level 0, over the metadata."),
-    "classes": click.option("-k", "--classes", type=click.IntRange(2, 64), help="Number of cell classes."),
-    "model": click.option("--model", metavar="NAME|FILE", help="A trained model, instead of training one."),
+    "classes": click.option("-k", "--classes", type=click.IntRange(2, 64),
+                            help="Number of cell classes of a model that is trained."),
+    "model": click.option("--model", metavar="NAME|FILE", help="Label with this trained model."),
     "train": click.option("--train", is_flag=True, help="Fit one model on all the given slides' cells first."),
     "regions": click.option("--regions", type=click.Path(path_type=Path, exists=True, dir_okay=False),
                             metavar="FILE.geojson", help="Analyse only inside these polygons."),
@@ -57,4 +58,4 @@ def settings(*, recipe: str = "default", classes: int | None = None, **values: A
     if classes is not None:
         data = chosen.to_dict()
         chosen = parse_recipe({**data, "gan": {**data["gan"], "classes": classes}}, "--classes")
-    return Settings(recipe=chosen, **values)
+    return Settings(recipe=chosen, classes=classes, **values)

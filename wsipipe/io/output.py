@@ -99,6 +99,11 @@ class OutputFolder:
         return self.path / ".training.safetensors"
 
     @property
+    def given_model(self) -> Path:
+        """Model that a batch was given, for its workers; OUT's own once a slide is done."""
+        return self.path / ".given.safetensors"
+
+    @property
     def training_page(self) -> Path:
         """How the model was trained; absent when it was trained elsewhere."""
         return self.path / "training.html"
