@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.image.compiled import compiled, compiled_part
-from wsipipe.image.tree_judge import AT, AT_LEVEL, BEFORE, EVENT, GAIN, N_EVENTS, N_LOST, fall
+from wsipipe.image.tree_judge import AT, AT_LEVEL, BEFORE, EVENT, GAIN, N_EVENTS, N_LOST, Judged, fall
 from wsipipe.image.tree_nodes import COLUMNS, LEVEL, LONG, LOST_LEVEL, add_pixel, open_node, tabulate_areas
 
 SEEN, GAINS = 1 << 8, 1 << 9
@@ -144,7 +144,7 @@ def _walk(
     events = np.empty((n + later.shape[0], EVENT), np.int32)
     lost = np.empty(n + 1, np.int32)
     counts = np.zeros(2, np.int64)
-    lost_from = max(base, int(rules[LOST_LEVEL]))
+    to = Judged(nodes, gains, events, lost, counts, rules, by_area, max(base, int(rules[LOST_LEVEL])))
     for start in range(pixels.size):
         if pixels[start] & SEEN:
             continue
@@ -165,7 +165,7 @@ def _walk(
             while level >= base and end[level] == begin[level]:
                 level -= 1
             if level < nodes[node, LEVEL]:
-                node = fall(nodes, node, level, lost_from, gains, events, lost, counts, rules, by_area)
+                node = fall(to, node, level)
             if level >= base:
                 end[level] -= 1
                 pixel = queue[end[level]]
