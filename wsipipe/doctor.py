@@ -14,6 +14,7 @@ import numpy as np
 
 from wsipipe.config import Settings, load_recipe, packed_recipes
 from wsipipe.errors import ModelError, StoreError, WsipipeError
+from wsipipe.export.tables import share_fields
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import describe_device
 from wsipipe.image.synthetic import make_slide
@@ -92,11 +93,12 @@ def _whole(folder: SlideFolder, model_hash: str) -> str:
 
 
 def _proportions(out: OutputFolder, model: Model | None) -> Check:
-    """Compare the cohort's table with what the stores say."""
+    """Compare the cohort's tables with what the stores say."""
     finished = out.finished()
     try:
-        with out.proportions.open(encoding="utf-8", newline="") as file:
-            rows = {row["slide_id"]: row for row in csv.DictReader(file)}
+        rows = _by_slide(out.proportions)
+        for slide_id, row in _by_slide(out.expected).items():
+            rows.setdefault(slide_id, {}).update(row)
         wrong = [folder.slide_id for folder in finished if not _agrees(rows.get(folder.slide_id), folder, model)]
     except (OSError, ValueError, KeyError, WsipipeError) as error:
         return Check(out.proportions.name, "FAIL", f"cannot be compared ({' '.join(str(error).split())})")
@@ -107,12 +109,19 @@ def _proportions(out: OutputFolder, model: Model | None) -> Check:
     return Check(out.proportions.name, "PASS", f"{len(rows)} rows, as in the stores")
 
 
+def _by_slide(table: Path) -> dict[str, dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["slide_id"]: row for row in csv.DictReader(file)}
+
+
 def _agrees(written: dict[str, str] | None, folder: SlideFolder, model: Model | None) -> bool:
     if written is None:
         return False
     row = slide_row(CellStore(folder.store), model)
     counts = [int(value) for name, value in written.items() if name.startswith("n_") and name != "n_cells"]
-    return (int(written["n_cells"]), counts, written["model"]) == (row.n_cells, list(row.counts), row.model)
+    expected = [value for name, value in written.items() if name.startswith("e_") and value]
+    found = (int(written["n_cells"]), counts, written["model"], expected)
+    return found == (row.n_cells, list(row.counts), row.model, share_fields(row.expected))
 
 
 def _free_space(folder: Path) -> Check:

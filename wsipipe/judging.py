@@ -11,7 +11,7 @@ from wsipipe.cohort.classifiers import fit_classifier
 from wsipipe.cohort.folds import LEAST_PATIENTS, check_enough
 from wsipipe.cohort.joining import LabelledSlides, join_labels
 from wsipipe.cohort.reasons import Reason, reasons
-from wsipipe.cohort.vectors import shares
+from wsipipe.cohort.vectors import shares as shares_of
 from wsipipe.cohort.verdict_scores import auc, calibration, confusion, table_scores
 from wsipipe.errors import ModelError, UsageError
 from wsipipe.io.output import slide_digest
@@ -20,18 +20,17 @@ from wsipipe.io.verdict_files import (
     names_of,
     read_labels,
     read_predictions,
-    read_proportions,
     write_table,
 )
 from wsipipe.progress import Reporter
-from wsipipe.verdicts import load_slides, write_left_out
+from wsipipe.verdicts import load_proportions, load_slides, write_left_out
 
 SEEN = "the classifier was fitted to it"
 """Note on a slide whose verdict says little about the classifier."""
 
 
 def fit(
-    proportions: Path, labels: Path, name: str, seed: int, report: Reporter
+    proportions: Path, labels: Path, name: str, seed: int, shares: str, report: Reporter
 ) -> tuple[Classifier, ProportionTable, LabelledSlides]:
     """Fit one classifier to all labelled slides.
 
@@ -40,7 +39,7 @@ def fit(
     UsageError
         There are too few slides or patients, or one label only.
     """
-    table, slides = load_slides(proportions, labels, report)
+    table, slides = load_slides(proportions, labels, shares, report)
     check_enough(slides.y, slides.groups, slides.labels, LEAST_PATIENTS)
     fitted = fit_classifier(slides.counts, slides.y, slides.groups, name, seed)
     facts = {
@@ -52,8 +51,8 @@ def fit(
         "seed": seed,
         "trained_on": sorted(slide_digest(slide_id) for slide_id in slides.slide_ids),
     }
-    usual = shares(slides.counts).mean(axis=0)
-    return Classifier(fitted.rule, slides.labels, table.model, usual, facts), table, slides
+    usual = shares_of(slides.counts).mean(axis=0)
+    return Classifier(fitted.rule, slides.labels, table.model, table.shares, usual, facts), table, slides
 
 
 def write_classifier(classifier: Classifier, slides: LabelledSlides, folder: Path, overwrite: bool) -> Path:
@@ -80,8 +79,11 @@ def predict(proportions: Path, classifier_file: Path, target: Path) -> list[tupl
     ------
     ModelError
         The classifier was fitted to proportions of another model.
+    UsageError
+        The table that it judges by is not there, or wrong.
     """
-    classifier, table = load_classifier(classifier_file), read_proportions(proportions)
+    classifier = load_classifier(classifier_file)
+    table = load_proportions(proportions, classifier.shares)
     k = len(classifier.usual)
     if table.model and (table.model, len(table.class_names)) != (classifier.model, k):
         raise ModelError(

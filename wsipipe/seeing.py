@@ -66,8 +66,9 @@ class Sight:
         about = None
         if self._texture is not None:
             about = describe(measured_in(store), self._texture, nearest_in(store))
-        classes, confidence = weigh(self._model, self._seen, about)
-        store.write_labels(Labels(self._model.hash, classes, confidence, f"{device}, {arithmetic(device)}"))
+        found = weigh(self._model, self._seen, about)
+        expected, computed = tuple(found.expected.tolist()), f"{device}, {arithmetic(device)}"
+        store.write_labels(Labels(self._model.hash, found.classes, found.confidence, expected, computed))
 
 
 def label_cells(store: CellStore, model: Model, settings: Settings, report: Reporter) -> None:

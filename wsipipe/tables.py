@@ -14,7 +14,7 @@ from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_
 from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
 from wsipipe.export.report.page import slide_page
-from wsipipe.export.tables import cells_csv, proportions_csv
+from wsipipe.export.tables import cells_csv, expected_csv, proportions_csv
 from wsipipe.gan.checkpoint import Model
 from wsipipe.image.quality import unfit_flags
 from wsipipe.io.output import OutputFolder, SlideFolder
@@ -78,17 +78,19 @@ def write_report(
 
 
 def write_proportions(out: OutputFolder, model: Model | None, intervals: bool = False) -> None:
-    """proportions.csv: one row for every finished slide, by slide_id. Needs labels, or slides without cells."""
+    """proportions.csv and expected.csv: a row for every finished slide, by slide_id. Needs labels, or no cells."""
     if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
         return
     write_rows(out, model, [slide_row(CellStore(folder.store), model, intervals) for folder in out.finished()])
 
 
 def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[ProportionsRow]) -> None:
-    """proportions.csv of these rows; with intervals when one of them has some."""
+    """proportions.csv and expected.csv of these rows; with intervals when one of them has some."""
     classes = class_names(out, model) or default_classes(len(rows[0].counts))
-    proportions_csv(out.proportions, rows, [c.name for c in classes], any(row.low for row in rows))
-    for path in (out.proportions, out.model, out.classes, out.failures, out.cohort, out.report):
+    names = [c.name for c in classes]
+    proportions_csv(out.proportions, rows, names, any(row.low for row in rows))
+    expected_csv(out.expected, rows, names)
+    for path in (out.proportions, out.expected, out.model, out.classes, out.failures, out.cohort, out.report):
         sweep(out.path, path.name)
 
 
@@ -105,7 +107,8 @@ def slide_row(store: CellStore, model: Model | None, intervals: bool = False) ->
     """The row of a slide in proportions.csv; with intervals when asked for here or by the slide's recipe."""
     recipe, counts = stored_recipe(store), store.attributes["counts"]
     k = model.config.classes if model else recipe.gan.classes
-    classes = store.labels(model.hash).classes if model else np.zeros(0, np.uint8)
+    labels = store.labels(model.hash) if model else None
+    classes, expected = (labels.classes, labels.expected) if labels else (np.zeros(0, np.uint8), ())
     flags = (
         *(("unreadable",) if counts["unreadable_share"] > 0 else ()),
         *(("stain_fallback",) if store.attributes["stain"]["fallback"] else ()),
@@ -118,10 +121,11 @@ def slide_row(store: CellStore, model: Model | None, intervals: bool = False) ->
         model.hash if model else "",
         recipe.proportions,
         flags,
+        expected,
     )
-    if not model or not (intervals or recipe.proportions.intervals):
+    if not labels or not (intervals or recipe.proportions.intervals):
         return row
-    low, high = slide_intervals(store, store.labels(model.hash), k)
+    low, high = slide_intervals(store, labels, k)
     return dataclasses.replace(row, low=low, high=high)
 
 

@@ -18,7 +18,7 @@ from wsipipe.cohort.verdict_scores import auc, calibration, interval, roc
 from wsipipe.export.verdicts.page import SHOWN, Charts, Driver, VerdictPage, verdict_page
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.verdict_files import ProportionTable
-from wsipipe.verdicts import NO_PATIENTS, CrossValidation, mean_confusion
+from wsipipe.verdicts import JUDGED_BY, NO_PATIENTS, CrossValidation, mean_confusion
 
 _DOUBTFUL = 40
 
@@ -52,6 +52,7 @@ def write_cv_page(found: CrossValidation, proportions: Path, target: Path) -> li
         "among them (permutation importance; in brackets the range over the repeats)",
         made=[
             ("Proportions of model", found.table.model),
+            ("Judged by", JUDGED_BY[found.table.shares]),
             ("Cross-validation", f"{found.plan.repeats} times {found.plan.folds} folds, seed {found.plan.seed}"),
             (
                 "Chosen inside each training part",
@@ -87,6 +88,7 @@ def write_fit_page(
         made=[
             ("Classifier", f"{fitted.facts['classifier']} ({_chosen(fitted.facts['chosen'])})"),
             ("Takes proportions of model", fitted.model),
+            ("Judges by", JUDGED_BY[fitted.shares]),
             ("Version", f"wsipipe {__version__}"),
         ],
     )

@@ -22,11 +22,17 @@ from wsipipe.cohort.verdict_scores import (
     resampled_scores,
     table_scores,
 )
+from wsipipe.errors import UsageError
+from wsipipe.io.output import OutputFolder
 from wsipipe.io.verdict_files import (
+    COUNT_INSTEAD,
+    COUNTED,
+    EXPECTED,
     ProportionTable,
     names_of,
     read_labels,
     read_proportions,
+    with_expected,
     write_table,
 )
 from wsipipe.progress import Reporter
@@ -35,6 +41,12 @@ NO_PATIENTS = (
     "no patient column: every slide is taken for a patient of its own. If a patient has several slides, the scores are "
     "too good; add a column `patient` to the labels"
 )
+
+JUDGED_BY = {
+    EXPECTED: "expected shares, the means of the cells' probabilities (expected.csv)",
+    COUNTED: "counted cells of each class",
+}
+"""What slides are judged by, in words."""
 
 BOOTSTRAP_DRAWS = 1000
 
@@ -55,6 +67,8 @@ class Plan:
         The classifier that the permutation test and the page are about; named before anything is seen.
     seed : int
         Of every random draw.
+    shares : {"", "counted", "expected"}
+        What slides are judged by; "" for expected shares where expected.csv lies beside the table.
     """
 
     folds: int = 4
@@ -62,6 +76,7 @@ class Plan:
     permutations: int = 200
     primary: str = "linear-svm"
     seed: int = 0
+    shares: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +111,27 @@ class CrossValidation:
     whole: Fitted
 
 
-def load_slides(proportions: Path, labels: Path, report: Reporter) -> tuple[ProportionTable, LabelledSlides]:
+def load_proportions(proportions: Path, shares: str = "") -> ProportionTable:
+    """The slides of proportions.csv, by expected shares where expected.csv lies beside it.
+
+    `shares` demands one kind ("counted" or "expected").
+
+    Raises
+    ------
+    UsageError
+        A table is wrong, or not there.
+    """
+    table, beside = read_proportions(proportions), OutputFolder(proportions.parent).expected
+    if shares == COUNTED or not (shares or beside.is_file()):
+        return table
+    if not beside.is_file():
+        raise UsageError(f"does not lie beside {proportions.name}", COUNT_INSTEAD, beside.name)
+    return with_expected(table, beside)
+
+
+def load_slides(
+    proportions: Path, labels: Path, shares: str, report: Reporter
+) -> tuple[ProportionTable, LabelledSlides]:
     """Slides with cells and a label; whatever finds no partner is listed.
 
     Raises
@@ -104,7 +139,8 @@ def load_slides(proportions: Path, labels: Path, report: Reporter) -> tuple[Prop
     UsageError
         A table is wrong, or nothing matches.
     """
-    table, said = read_proportions(proportions), read_labels(labels)
+    table, said = load_proportions(proportions, shares), read_labels(labels)
+    report.say(f"slides are judged by {JUDGED_BY[table.shares]}")
     rows = [(names_of(row.slide), row.label, row.patient) for row in said.rows]
     slides = join_labels(table.slide_ids, table.counts, rows, said.has_patients)
     for slide, reason in slides.left_out[:_LISTED]:
@@ -124,7 +160,7 @@ def cross_validate_slides(proportions: Path, labels: Path, plan: Plan, report: R
     UsageError
         There are too few slides or patients, or one label only.
     """
-    table, slides = load_slides(proportions, labels, report)
+    table, slides = load_slides(proportions, labels, plan.shares, report)
     check_enough(slides.y, slides.groups, slides.labels, plan.folds)
     counts, y, groups = slides.counts, slides.y, slides.groups
     results = {}
@@ -158,6 +194,7 @@ def write_cross_validation(found: CrossValidation, folder: Path) -> None:
     data = {
         "notice": "For research use only.",
         "model": found.table.model,
+        "shares": found.table.shares,
         "slides": len(found.slides.slide_ids),
         "patients": len(np.unique(found.slides.groups)) if found.slides.has_patients else None,
         "labels": {name: int((found.slides.y == i).sum()) for i, name in enumerate(found.slides.labels)},

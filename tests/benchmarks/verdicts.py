@@ -43,6 +43,8 @@ SEEDS = 5
 """Of k-means: repeat r uses classes of seed r modulo this, so that no lucky start counts."""
 
 COHORT, SHIPPED, K_MEANS = "model of the cohort", "model that ships", "k-means on shape and stain"
+COUNTED = ", counted"
+"""Models' slides are judged by expected shares, as `classify` does; with this, by counted cells."""
 Counts = NDArray[np.float64]
 
 
@@ -106,8 +108,10 @@ class Cohort:
     def conditions(self) -> dict[str, Callable[[int], Counts]]:
         """Name, and what gives the counts (or another vector of the slides) for a seed."""
         return {
-            COHORT: lambda _: self.counts(self.model_classes(self.cohort_model())),
-            SHIPPED: lambda _: self.counts(self.model_classes(load_model("default"))),
+            COHORT: lambda _: self.expected(self.cohort_model()),
+            SHIPPED: lambda _: self.expected(load_model("default")),
+            COHORT + COUNTED: lambda _: self.counts(self.model_classes(self.cohort_model())),
+            SHIPPED + COUNTED: lambda _: self.counts(self.model_classes(load_model("default"))),
             K_MEANS: lambda seed: self.counts(self.k_means(seed)),
             "nuclei: half of the cells, at random": self.half,
             "nuclei: a quarter of the cells, at random": lambda seed: self.half(seed, 0.25),
@@ -126,7 +130,7 @@ class Cohort:
             return dict(json.loads(path.read_text()))
         y = self.slides.y
         found: dict[str, list[float]] = {}
-        seeds = 1 if condition in (COHORT, SHIPPED) or condition.startswith("vector") else SEEDS
+        seeds = 1 if condition.startswith((COHORT, SHIPPED, "vector")) else SEEDS
         vectors = [make(seed)[self.rows] for seed in range(min(seeds, repeats))]
         for repeat in range(repeats):
             own = vectors[repeat % len(vectors)]
@@ -164,6 +168,11 @@ class Cohort:
         for store in self.stores:
             label_store(store, model, self.settings, Quiet())
         return np.concatenate([store.labels(model.hash).classes for store in self.stores]).astype(np.intp)
+
+    def expected(self, model: Model) -> Counts:
+        """Cells of each class to be expected on each slide under a model."""
+        self.model_classes(model)
+        return np.array([len(store) * np.array(store.labels(model.hash).expected) for store in self.stores])
 
     def counts(self, classes: NDArray[np.intp], of: NDArray[np.intp] | None = None) -> Counts:
         """Cells of each class on each slide."""

@@ -53,7 +53,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def tables(out: Path) -> dict[str, bytes]:
-    found = [out / "proportions.csv", *out.glob("*/cells.csv"), *out.glob("*/cells.geojson")]
+    found = [out / "proportions.csv", out / "expected.csv", *out.glob("*/cells.csv"), *out.glob("*/cells.geojson")]
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 
@@ -90,7 +90,7 @@ def test_a_cohort_gives_every_file_of_the_contract_and_one_failure(finished: tup
     ]
     names = {p.name for p in out.iterdir() if not p.name.startswith(".")}
     assert names == {
-        "a", "b&<i>", "c", "proportions.csv", "failures.csv", "model.safetensors", "classes.toml",
+        "a", "b&<i>", "c", "proportions.csv", "expected.csv", "failures.csv", "model.safetensors", "classes.toml",
         "report.html", "training.html",
     }  # fmt: skip
     (failure,) = rows(out / "failures.csv")

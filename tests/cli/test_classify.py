@@ -10,7 +10,7 @@ import pytest
 from tests.synth import write_tiny_slide
 from wsipipe.cli.main import main
 from wsipipe.cohort.proportions import ProportionsRow
-from wsipipe.export.tables import proportions_csv
+from wsipipe.export.tables import expected_csv, proportions_csv
 from wsipipe.io.output import slide_digest
 
 QUICK = ["--repeats", "1", "--permutations", "4"]
@@ -197,6 +197,43 @@ def test_labels_that_the_classifier_cannot_give(tmp_path: Path, capsys) -> None:
     code, _, err = wsipipe(capsys, "evaluate", "slides", tmp_path / "v.csv", "--labels", tmp_path / "l.csv")
     assert code == 2
     assert "true labels that the classifier cannot give: A: it gives a, b" in err
+
+
+def test_expected_shares_are_taken_where_they_lie_beside(tmp_path: Path, capsys) -> None:
+    """The counts tell nothing here, the expected shares everything."""
+    folder, rng = cohort(tmp_path), np.random.default_rng(0)
+    rows = []
+    for i in range(32):
+        e = rng.dirichlet(np.full(5, 200.0)) + 0.2 * (i % 2) * np.eye(5)[4]
+        counts = tuple(rng.multinomial(150, np.full(5, 0.2)))
+        rows.append(ProportionsRow(f"s{i:02}", counts, 1.0, (), "0123456789abcdef", tuple(e / e.sum())))
+    proportions_csv(folder / "proportions.csv", rows, [f"c{i}" for i in range(5)])
+    expected_csv(folder / "expected.csv", rows, [f"c{i}" for i in range(5)])
+    tables = [folder / "proportions.csv", "--labels", folder / "labels.csv", "-o"]
+    found = {}
+    for shares in ("", "expected", "counted"):
+        out = tmp_path / f"v{shares}"
+        code, _, err = wsipipe(
+            capsys, "classify", "cv", *tables, out, *QUICK, *(["--shares", shares] if shares else [])
+        )
+        assert code == 0, err
+        kind = shares or "expected"
+        assert ("slides are judged by expected shares" in err) == (kind == "expected")
+        scores = json.loads((out / "scores.json").read_text())
+        assert scores["shares"] == kind
+        found[shares] = scores["classifiers"][0]["f1"]
+    assert found[""] == found["expected"] > 0.95
+    assert found["counted"] < 0.8
+
+    assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f")[0] == 0
+    predict = ["classify", "predict", folder / "proportions.csv", "--classifier", tmp_path / "f" / "classifier.json"]
+    assert wsipipe(capsys, *predict, "-o", tmp_path / "p.csv")[0] == 0
+    assert [row["verdict"] for row in rows_of(tmp_path / "p.csv")] == ["normal", "tumour"] * 16
+    (folder / "expected.csv").unlink()
+    code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "q.csv")
+    assert code == 2
+    assert err.strip().startswith("error: expected.csv: does not lie beside proportions.csv: run `wsipipe proportions`")
+    assert wsipipe(capsys, "classify", "cv", *tables, tmp_path / "w", *QUICK, "--shares", "expected")[0] == 2
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from wsipipe.progress import Quiet
 from wsipipe.slides import segment
 
 SPOOLED = ("journal.jsonl", "cells.bin", "patches.bin", "contours.bin", "plan.json")
-STEPS = ("cells.zarr", "labels", "cells.csv", "cells.geojson", "report.html", "proportions.csv")
+STEPS = ("cells.zarr", "labels", "cells.csv", "cells.geojson", "report.html", "proportions.csv", "expected.csv")
 """What a run makes, in its order."""
 
 
@@ -33,7 +33,12 @@ class Finished(NamedTuple):
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    files = [*out.glob("*/cells.zarr/**/*"), *out.glob("*/cells.*"), *out.glob("proportions.csv")]
+    files = [
+        *out.glob("*/cells.zarr/**/*"),
+        *out.glob("*/cells.*"),
+        *out.glob("proportions.csv"),
+        *out.glob("expected.csv"),
+    ]
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.is_file()}
 
 
@@ -114,7 +119,8 @@ def test_an_output_cut_after_any_of_its_steps(finished: Finished, steps: int, fa
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(finished.out, out)
     for step in STEPS[steps:]:
-        place = {"labels": out / "s/cells.zarr/labels", "proportions.csv": out / step}.get(step, out / "s" / step)
+        elsewhere = {"labels": out / "s/cells.zarr/labels", "proportions.csv": out / step, "expected.csv": out / step}
+        place = elsewhere.get(step, out / "s" / step)
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     if not facts:
         (out / "s/run.json").unlink()

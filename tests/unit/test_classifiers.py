@@ -90,11 +90,13 @@ def test_probabilities_follow_the_decision_and_come_back_from_json(name: str, tm
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_array_equal(p.argmax(axis=1), rule.decisions(counts).argmax(axis=1))
     np.testing.assert_array_equal(Rule.from_dict(json.loads(json.dumps(rule.to_dict()))).probabilities(counts), p)
-    kept = Classifier(rule, ("a", "b", "c"), "0123456789abcdef", shares(counts).mean(axis=0), {"classifier": name})
+    usual = shares(counts).mean(axis=0)
+    kept = Classifier(rule, ("a", "b", "c"), "0123456789abcdef", "expected", usual, {"classifier": name})
     save_classifier(kept, tmp_path / "c.json")
     again = load_classifier(tmp_path / "c.json")
     np.testing.assert_array_equal(again.rule.probabilities(counts), p)
-    assert (again.labels, again.model, again.facts["classifier"]) == (kept.labels, kept.model, name)
+    assert (again.labels, again.model, again.shares) == (kept.labels, kept.model, "expected")
+    assert again.facts["classifier"] == name
 
 
 def test_stated_probabilities_are_about_right() -> None:
@@ -116,21 +118,22 @@ def test_a_perfect_separation_is_no_certainty() -> None:
     ("change", "words"),
     [
         (lambda d: d.pop("wsipipe_classifier"), "not a classifier"),
-        (lambda d: d.update(wsipipe_classifier=2), "format version 2"),
+        (lambda d: d.update(wsipipe_classifier=1), "format version 1"),
         (lambda d: d.pop("rule"), "damaged"),
+        (lambda d: d.pop("shares"), "damaged"),
         (lambda d: d["rule"].update(vector="ilr"), "damaged"),
         (lambda d: d["rule"].update(scale=[0.0] * 6), "damaged"),
         (lambda d: d["rule"]["weights"].pop(), "damaged"),
         (lambda d: d["labels"].pop(), "do not fit"),
         (lambda d: d["usual"].pop(), "do not fit"),
     ],
-    ids=("other", "later", "no rule", "vector", "scale", "weights", "labels", "usual"),
+    ids=("other", "earlier", "no rule", "no shares", "vector", "scale", "weights", "labels", "usual"),
 )
 def test_damaged_files_are_refused(change, words: str, tmp_path: Path) -> None:
     counts, y = slides(40)
     rule = fit_classifier(counts, y, np.arange(40), "linear-svm", 0).rule
     path = tmp_path / "c.json"
-    save_classifier(Classifier(rule, ("a", "b"), "m", np.full(6, 1 / 6), {}), path)
+    save_classifier(Classifier(rule, ("a", "b"), "m", "counted", np.full(6, 1 / 6), {}), path)
     data = json.loads(path.read_text())
     change(data)
     path.write_text(json.dumps(data))

@@ -127,7 +127,7 @@ def test_truncated_and_altered_files_are_refused(model: Model, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 1}, "format version 1, this wsipipe reads 2"),
+        ({"format_version": 1}, "format version 1, this wsipipe reads 3"),
         ({"format_version": None}, "names no format version"),
         ({"facts": [1]}, "lacks facts"),
         ({"hash": None}, "lacks facts or hash"),

@@ -1,6 +1,7 @@
 """Labels: right, and the same whatever the threads, the batches and the kind of array."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def weighing(model: Model) -> Model:
     random = torch.Generator().manual_seed(3)
     heads = {"weight": torch.randn(4, len(DESCRIPTION), generator=random), "bias": torch.randn(4, generator=random)}
     tensors = {**model.tensors, **{f"critic.described.{name}": tensor for name, tensor in heads.items()}}
+    tensors["critic.sharpness"] = torch.tensor(0.6)
     return dataclasses.replace(model, config=dataclasses.replace(model.config, describe=True), tensors=tensors)
 
 
@@ -74,7 +76,7 @@ def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, pa
     weight, bias = (weighing.tensors[f"critic.described.{name}"].double().numpy() for name in ("weight", "bias"))
     logits = described @ weight.T + bias
     known = np.exp(logits - logits.max(1, keepdims=True))
-    both = np.sqrt(seen * known / known.sum(1, keepdims=True))
+    both = (seen * known / known.sum(1, keepdims=True)) ** (0.6 / 2)
     wanted = both / both.sum(1, keepdims=True)
     agree = {"float32": 1.0, "bfloat16": 0.98}[number]
     assert (classes == wanted.argmax(1)).mean() >= agree, "close decisions are those of the patch alone"
@@ -93,19 +95,43 @@ def test_weighing_looks_at_each_cell_by_itself(weighing: Model, k: int, monkeypa
     rng = np.random.default_rng(k)
     heads = {name: torch.from_numpy(rng.normal(size=(k, *rest))) for name, rest in (("weight", (24,)), ("bias", ()))}
     tensors = {f"critic.described.{name}": tensor.float() for name, tensor in heads.items()}
+    tensors["critic.sharpness"] = torch.tensor(1.0)
     model = dataclasses.replace(weighing, tensors=tensors)
     seen, described = np.log(rng.dirichlet(np.ones(k), 200)).astype(np.float32), rng.normal(size=(200, 24))
     for about in (None, described):
-        classes, confidence = weigh(model, seen, about)
+        whole = weigh(model, seen, about)
+        classes, confidence = whole.classes, whole.confidence
         for rows in (slice(0, 1), slice(5, 8), slice(11, 150)):
             part = weigh(model, seen[rows], None if about is None else about[rows])
-            np.testing.assert_array_equal(part[0], classes[rows])
-            np.testing.assert_array_equal(part[1], confidence[rows])
+            np.testing.assert_array_equal(part.classes, classes[rows])
+            np.testing.assert_array_equal(part.confidence, confidence[rows])
         with monkeypatch.context() as patched:
             patched.setattr(module, "WEIGHED_ROWS", 33)
-            np.testing.assert_array_equal(weigh(model, seen, about)[1], confidence)
+            np.testing.assert_array_equal(weigh(model, seen, about).confidence, confidence)
         assert (confidence > 1 / k).all()
         assert (confidence <= 1).all()
+        cells = [
+            weigh(model, seen[i : i + 1], None if about is None else about[i : i + 1]).expected for i in range(200)
+        ]
+        np.testing.assert_allclose(whole.expected, np.mean(cells, axis=0), rtol=1e-12)
+        assert whole.expected.sum() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_sharpness_changes_how_sure_q_is_and_no_class(weighing: Model) -> None:
+    rng = np.random.default_rng(1)
+    seen, about = np.log(rng.dirichlet(np.ones(4), 200)).astype(np.float32), rng.normal(size=(200, 24))
+    found = [
+        weigh(
+            dataclasses.replace(weighing, tensors={**weighing.tensors, "critic.sharpness": torch.tensor(s)}),
+            seen,
+            about,
+        )
+        for s in (1.0, 0.3, 0.02)
+    ]
+    for sure, less in itertools.pairwise(found):
+        np.testing.assert_array_equal(less.classes, sure.classes)
+        assert (less.confidence < sure.confidence).all()
+        assert np.ptp(less.expected) < np.ptp(sure.expected)
 
 
 @pytest.mark.usefixtures("number")

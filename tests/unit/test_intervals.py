@@ -64,7 +64,7 @@ def test_nothing_is_known_of_one_block(n: int) -> None:
 
 def test_columns_of_proportions_csv_come_last_and_only_when_asked_for(tmp_path: Path) -> None:
     rows = [
-        ProportionsRow("a", (1, 3), 1.0, (), "m", (0.1, 0.5), (0.5, 0.9)),
+        ProportionsRow("a", (1, 3), 1.0, (), "m", low=(0.1, 0.5), high=(0.5, 0.9)),
         ProportionsRow("b", (2, 0), 1.0, ("few_cells",), "m"),
     ]
     path = tmp_path / "proportions.csv"

@@ -8,8 +8,15 @@ import pytest
 from wsipipe.cohort.joining import join_labels
 from wsipipe.cohort.proportions import ProportionsRow
 from wsipipe.errors import UsageError
-from wsipipe.export.tables import proportions_csv
-from wsipipe.io.verdict_files import names_of, read_labels, read_predictions, read_proportions, write_table
+from wsipipe.export.tables import expected_csv, proportions_csv
+from wsipipe.io.verdict_files import (
+    names_of,
+    read_labels,
+    read_predictions,
+    read_proportions,
+    with_expected,
+    write_table,
+)
 
 
 def test_proportions_come_back_whatever_the_classes_are_called(tmp_path: Path) -> None:
@@ -21,6 +28,47 @@ def test_proportions_come_back_whatever_the_classes_are_called(tmp_path: Path) -
     assert table.class_names == ("cells", "tissue_mm2", "model")
     assert table.counts.tolist() == [[3, 1, 0], [0, 0, 0]]
     assert table.model == "m1"
+
+
+def slides_of(path: Path) -> list[ProportionsRow]:
+    rows = [
+        ProportionsRow("=a", (3, 1), 1.0, (), "m1", (0.625, 0.375)),
+        ProportionsRow("b,c", (0, 0), 1.0, ("no_nuclei",), "m1"),
+        ProportionsRow("d", (1, 1), 1.0, (), "m1", (0.25, 0.75)),
+    ]
+    proportions_csv(path / "proportions.csv", rows, ["c0", "c1"])
+    expected_csv(path / "expected.csv", rows, ["c0", "c1"])
+    return rows
+
+
+def test_expected_cells_of_the_same_slides(tmp_path: Path) -> None:
+    rows = slides_of(tmp_path)
+    assert (tmp_path / "expected.csv").read_text().splitlines()[:3] == [
+        "slide_id,n_cells,e_c0,e_c1,model", "'=a,4,0.62500000,0.37500000,m1", '"b,c",0,,,m1',
+    ]  # fmt: skip
+    proportions_csv(tmp_path / "proportions.csv", rows[::-2], ["c0", "c1"])  # some slides, in another order
+    table = with_expected(read_proportions(tmp_path / "proportions.csv"), tmp_path / "expected.csv")
+    assert (table.slide_ids, table.shares, table.model) == (("d", "=a"), "expected", "m1")
+    assert table.counts.tolist() == [[0.5, 1.5], [2.5, 1.5]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("'=a,4,", "'=a,5,"), "says other cells than proportions.csv of =a"),
+        ((",m1", ",m2"), "says other cells than proportions.csv of =a"),
+        (("'=a", "x"), "says nothing of =a"),
+        (("0.62500000", "many"), "says nothing of =a"),
+        (("e_c1,", ""), "is no expected.csv of these classes"),
+    ],
+    ids=("cells", "model", "slide", "number", "classes"),
+)
+def test_expected_cells_of_others_are_refused(change: tuple[str, str], words: str, tmp_path: Path) -> None:
+    slides_of(tmp_path)
+    path = tmp_path / "expected.csv"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(UsageError, match=words):
+        with_expected(read_proportions(tmp_path / "proportions.csv"), path)
 
 
 def test_proportions_of_two_models_are_refused(tmp_path: Path) -> None:

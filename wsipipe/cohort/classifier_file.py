@@ -13,7 +13,7 @@ from wsipipe.atomic import atomic_write
 from wsipipe.cohort.rule import Rule
 from wsipipe.errors import ModelError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the file; raised when an older wsipipe could not read it rightly."""
 
 _ANOTHER = "give a file that `wsipipe classify fit` wrote"
@@ -30,6 +30,8 @@ class Classifier:
         Name of each label.
     model : str
         Hash of the model whose proportions it takes.
+    shares : {"counted", "expected"}
+        Which proportions it takes: of counted cells, or expected ones.
     usual : float64, (k,)
         Mean share of each cell class on the slides it was fitted to.
     facts : dict
@@ -39,6 +41,7 @@ class Classifier:
     rule: Rule
     labels: tuple[str, ...]
     model: str
+    shares: str
     usual: NDArray[np.float64]
     facts: dict[str, Any]
 
@@ -49,6 +52,7 @@ def save_classifier(classifier: Classifier, path: Path) -> None:
         "wsipipe_classifier": FORMAT_VERSION,
         "notice": "For research use only.",
         "model": classifier.model,
+        "shares": classifier.shares,
         "labels": list(classifier.labels),
         "facts": {**classifier.facts, "wsipipe": __version__},
         "usual": classifier.usual.tolist(),
@@ -83,6 +87,7 @@ def load_classifier(path: Path) -> Classifier:
             rule=Rule.from_dict(data["rule"]),
             labels=tuple(map(str, data["labels"])),
             model=str(data["model"]),
+            shares=str(data["shares"]),
             usual=np.array(data["usual"], np.float64),
             facts=dict(data["facts"]),
         )

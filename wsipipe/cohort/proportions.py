@@ -30,6 +30,8 @@ class ProportionsRow:
         What the user should know before using the row.
     model : str
         Hash of the model behind the labels.
+    expected : tuple of float
+        Mean probability of each class over the cells; empty when there are none.
     low, high : tuple of float
         95 % interval of each class' share; empty when nobody asked, or nothing is known.
     """
@@ -39,6 +41,7 @@ class ProportionsRow:
     tissue_mm2: float
     flags: tuple[str, ...]
     model: str
+    expected: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
@@ -89,6 +92,7 @@ def proportions_row(
     model: str,
     config: ProportionsConfig,
     flags: tuple[str, ...] = (),
+    expected: tuple[float, ...] = (),
 ) -> ProportionsRow:
     """One slide's row, with `no_nuclei` or `few_cells` added to the flags it has already.
 
@@ -106,8 +110,11 @@ def proportions_row(
         Holds the minimum of cells.
     flags : tuple of str
         Flags from the stages before.
+    expected : tuple of float
+        Mean probability of each class over the cells.
     """
     n_cells = int(counts.sum())
     found = NO_NUCLEI if n_cells == 0 else FEW_CELLS if n_cells < config.min_cells else ""
     own = (found,) if found else ()
-    return ProportionsRow(slide_id, tuple(map(int, counts)), float(tissue_mm2), (*flags, *own), model)
+    known = expected if n_cells else ()
+    return ProportionsRow(slide_id, tuple(map(int, counts)), float(tissue_mm2), (*flags, *own), model, known)

@@ -1,4 +1,4 @@
-"""cells.csv and proportions.csv: UTF-8, comma, LF line ends, the same bytes for the same rows."""
+"""cells.csv, proportions.csv and expected.csv: UTF-8, comma, LF line ends, the same bytes for the same rows."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -67,6 +67,11 @@ class SlideProportions(Protocol):
     @property
     def model(self) -> str:
         """Hash of the model."""
+        ...
+
+    @property
+    def expected(self) -> tuple[float, ...]:
+        """Mean probability of each class over the cells; empty when there are none."""
         ...
 
     @property
@@ -180,3 +185,31 @@ def proportions_csv(
             known = [f"{end:.6f}" for end in (*row.low, *row.high)] or [""] * len(ends)
             fields += [";".join(row.flags), row.model, *(known if intervals else ())]
             file.write(",".join(map(csv_field, fields)) + "\n")
+
+
+def expected_csv(path: Path, rows: Iterable[SlideProportions], class_names: Sequence[str]) -> None:
+    """Write the expected proportions, one row per slide, in the order given.
+
+    slide_id, n_cells, e_<class>... (8 decimals, empty when there are no cells), model. A slide's e is the mean of its
+    cells' probabilities of the class: what "probabilistic classify and count" (Bella et al., ICDM 2010) takes for
+    its share.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears when it is complete.
+    rows : iterable of SlideProportions
+        One a slide.
+    class_names : sequence of str
+        Name of each class index.
+    """
+    with atomic_write(path) as file:
+        file.write(",".join(map(csv_field, ["slide_id", "n_cells", *(f"e_{c}" for c in class_names), "model"])) + "\n")
+        for row in rows:
+            shares = share_fields(row.expected) or [""] * len(class_names)
+            file.write(",".join(map(csv_field, [row.slide_id, str(row.n_cells), *shares, row.model])) + "\n")
+
+
+def share_fields(expected: Sequence[float]) -> list[str]:
+    """Expected shares as expected.csv has them."""
+    return [f"{share:.8f}" for share in expected]

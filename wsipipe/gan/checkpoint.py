@@ -22,7 +22,7 @@ from wsipipe.errors import ModelError, RecipeError
 from wsipipe.gan.nets import DOWNSCALING, Critic, Generator
 from wsipipe.units import MPP_MAX, MPP_MIN
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the file; raised when an older wsipipe could not read it rightly."""
 
 METADATA_KEY = "wsipipe"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def label(
         for done in feed(patches, take):
             if progress is not None:
                 progress(done, total)
-    return weigh(model, seen, described)
+    weighed = weigh(model, seen, described)
+    return weighed.classes, weighed.confidence
 
 
 def check_patches(model: Model, patches: Any) -> None:
@@ -169,7 +171,26 @@ def cpu_batch(model: Model) -> int:
     return WIDE_CPU_BATCH if model.config.channels >= WIDE else CPU_BATCH
 
 
-def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Labelled:
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Q's answers to the cells of one slide.
+
+    Attributes
+    ----------
+    classes : uint8 (n,)
+        The likeliest.
+    confidence : float32 (n,)
+        Its probability.
+    expected : float64 (k,)
+        Mean probability of each class: its expected share. Without cells, zeros.
+    """
+
+    classes: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    expected: Floats
+
+
+def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Weighed:
     """Classes from what Q sees in patches and, where the model weighs them, from descriptions of the cells.
 
     Parameters
@@ -178,29 +199,27 @@ def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     seen : float32 (n, k)
         Log-probabilities, as `looking` gives them.
     described : floating, (n, len(DESCRIPTION)), optional
-
-    Returns
-    -------
-    classes : uint8 (n,)
-    confidence : float32 (n,)
     """
     classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
+    expected = np.zeros(seen.shape[1])
     for start in range(0, len(seen), WEIGHED_ROWS):
         rows = slice(start, start + WEIGHED_ROWS)
         both = fused(model, seen[rows], None if described is None else described[rows])
         classes[rows] = both.argmax(1)
         confidence[rows] = np.exp(np.minimum(both.max(1), 0.0))
-    return classes, confidence
+        expected += np.exp(both).sum(0)
+    return Weighed(classes, confidence, expected / max(len(seen), 1))
 
 
 def fused(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None) -> Floats:
     """Q's log-probabilities (n, k) from those of patches and, where the model weighs them, from descriptions.
 
-    Both opinions count alike: their geometric mean, scaled to sum to 1. Every cell is computed by itself.
+    Both opinions count alike: their geometric mean, to the power of the model's sharpness, scaled to sum to 1. Every
+    cell is computed by itself.
     """
     both = seen.astype(np.float64)
     if model.config.describe and described is not None:
-        both = _log_softmax((both + _known(model, described)) / 2.0)
+        both = log_softmax((both + known(model, described)) * (float(model.tensors["critic.sharpness"]) / 2.0))
     return both
 
 
@@ -234,16 +253,17 @@ def _is_close(seen: NDArray[np.float32]) -> NDArray[np.bool_]:
     return close
 
 
-def _known(model: Model, described: NDArray[np.floating]) -> Floats:
+def known(model: Model, described: NDArray[np.floating]) -> Floats:
     """Log-probabilities (n, k) by descriptions alone; summed column by column, so that no sum depends on n."""
     weight, bias = (model.tensors[f"critic.described.{name}"].double().numpy() for name in ("weight", "bias"))
     logits = np.tile(bias, (len(described), 1))
     for column, weights in zip(described.T.astype(np.float64), weight.T, strict=True):
         logits += column[:, None] * weights
-    return _log_softmax(logits)
+    return log_softmax(logits)
 
 
-def _log_softmax(logits: Floats) -> Floats:
+def log_softmax(logits: Floats) -> Floats:
+    """Logarithms of probabilities that sum to 1 in each row."""
     shifted = logits - logits.max(1, keepdims=True)
     found: Floats = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     return found

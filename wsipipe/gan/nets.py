@@ -64,6 +64,8 @@ class Critic(nn.Module):
         self.q_head = nn.Linear(self.n_features, config.classes)
         self.m_head = nn.Linear(self.n_features, len(DESCRIPTION)) if config.lambda_measure > 0 else None
         self.described = nn.Linear(len(DESCRIPTION), config.classes) if config.describe else None
+        if config.describe:
+            self.register_buffer("sharpness", torch.ones(()))  # of Q's answers: see `gan.sharpness`
 
     def features(self, patches: Tensor) -> Tensor:
         """Features (n, n_features) of patches (n, 3, s, s) in [-1, 1]."""

@@ -16,11 +16,12 @@ from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.criteria import criteria, judged
-from wsipipe.gan.label import label
+from wsipipe.gan.label import known, label, looking
 from wsipipe.gan.mixture import Described, coherent_classes
 from wsipipe.gan.nets import DOWNSCALING
 from wsipipe.gan.parts import PARTS, workers
 from wsipipe.gan.resume import SAVE_EVERY_S, SavedTraining, interrupt_between_steps, training_identity
+from wsipipe.gan.sharpness import sharpness
 from wsipipe.gan.trainer import METRICS, Lessons, Trainer
 from wsipipe.records import DESCRIPTION
 
@@ -111,7 +112,7 @@ def train(
         facts["kept"] = {"step": int(trainer.best.step), "agreement": round(float(trainer.best.agreement), 4)}
     about = described.values if described is not None and config.describe else None
     model = _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, about, device)
-    return model if described is None else _judged(model, cells, described)
+    return model if described is None else _judged(model, cells, described, device)
 
 
 def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
@@ -253,9 +254,13 @@ def _commonest_first(
     return dataclasses.replace(model, tensors=_reordered(model, torch.from_numpy(order)), facts=facts)
 
 
-def _judged(model: Model, cells: NDArray[np.uint8], described: Described) -> Model:
-    """The same model, with what can be said of its classes without labels in its facts."""
+def _judged(model: Model, cells: NDArray[np.uint8], described: Described, device: str) -> Model:
+    """The same model as sure of its classes as it may be, with what can be said of them without labels in its facts."""
     rows, some = judged(described)
+    if model.config.describe:
+        with looking(model, device, PARTS, alone=False) as look:
+            power = sharpness(known(model, some.values), look(np.asarray(cells[rows])).astype(np.float64))
+        model = dataclasses.replace(model, tensors={**model.tensors, "critic.sharpness": torch.tensor(power).float()})
     found = {name: round(value, 4) for name, value in criteria(model, cells[rows], some).items()}
     return dataclasses.replace(model, facts={**model.facts, "criteria": found})
 

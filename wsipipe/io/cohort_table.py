@@ -19,6 +19,7 @@ _ALIASES = {"wsi_mpp": "mpp", "wsi_magnification": "magnification", "case_id": "
 _KEPT = ("mpp", "magnification", "label", "patient", "slide_id")
 _RESERVED = {
     "proportions.csv",
+    "expected.csv",
     "failures.csv",
     "cohort.csv",
     "model.safetensors",

@@ -84,6 +84,11 @@ class OutputFolder:
         return self.path / "proportions.csv"
 
     @property
+    def expected(self) -> Path:
+        """Expected proportions, one row per slide: means of probabilities instead of counts."""
+        return self.path / "expected.csv"
+
+    @property
     def failures(self) -> Path:
         """Slides that failed; absent when none did."""
         return self.path / "failures.csv"
@@ -94,14 +99,14 @@ class OutputFolder:
         return self.path / "model.safetensors"
 
     @property
-    def training(self) -> Path:
-        """State of a training that was stopped; absent when none was."""
-        return self.path / ".training.safetensors"
-
-    @property
     def given_model(self) -> Path:
         """Model that a batch was given, for its workers; OUT's own once a slide is done."""
         return self.path / ".given.safetensors"
+
+    @property
+    def training(self) -> Path:
+        """State of a training that was stopped; absent when none was."""
+        return self.path / ".training.safetensors"
 
     @property
     def training_page(self) -> Path:

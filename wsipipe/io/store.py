@@ -238,7 +238,7 @@ class CellStore:
             with reading(self.slide_id):
                 attributes = dict(zarr.open_group(folder, mode="r", zarr_format=3).attrs)
             check_seal(folder, attributes, self.slide_id)
-            return True
+            return "expected" in attributes  # those of an older wsipipe are made again
         return False
 
     def labels(self, model_hash: str) -> Labels:
@@ -254,8 +254,9 @@ class CellStore:
         classes, confidence = (
             np.asarray(self.array(f"{_LABELS}/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
         )
-        computed = self._group[f"{_LABELS}/{model_hash}"].attrs.get("computed", "")
-        return Labels(model_hash, classes, confidence, str(computed))
+        facts: dict[str, Any] = dict(self._group[f"{_LABELS}/{model_hash}"].attrs)
+        expected = tuple(float(share) for share in facts["expected"])
+        return Labels(model_hash, classes, confidence, expected, str(facts["computed"]))
 
     def write_labels(self, labels: Labels) -> None:
         """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
@@ -268,7 +269,8 @@ class CellStore:
         for name in ("classes", "confidence"):
             values = getattr(labels, name)
             group.create_array(name, data=values, chunks=(1 << 16,), compressors=_packed(values.itemsize))
-        group.attrs.update(sealed(partial, {"model": labels.model_hash, "computed": labels.computed}))
+        facts = {"model": labels.model_hash, "expected": [*labels.expected], "computed": labels.computed}
+        group.attrs.update(sealed(partial, facts))
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,10 +18,15 @@ LABEL_COLUMNS = ("label", "diagnosis", "class")
 PATIENT_COLUMNS = ("patient", "patient_id", "case_id")
 """Of each kind, the first that a table of labels has is taken."""
 
+COUNTED, EXPECTED = SHARES = ("counted", "expected")
+"""What slides are judged by: each cell counted for its class, or the means of the cells' probabilities."""
+
+COUNT_INSTEAD = "run `wsipipe proportions` on the folder, or say --shares counted"
+
 
 @dataclass(frozen=True)
 class ProportionTable:
-    """What proportions.csv says.
+    """What proportions.csv says, or expected.csv beside it.
 
     Attributes
     ----------
@@ -30,15 +35,17 @@ class ProportionTable:
     class_names : tuple of str
         Of each class index.
     counts : float64, (n, k)
-        Cells of each class.
+        Cells of each class: counted, or as many as are expected.
     model : str
         Hash of the model behind all rows; "" when no row has cells.
+    shares : {"counted", "expected"}
     """
 
     slide_ids: tuple[str, ...]
     class_names: tuple[str, ...]
     counts: NDArray[np.float64]
     model: str
+    shares: str = COUNTED
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,32 @@ def read_proportions(path: Path) -> ProportionTable:
             path.name,
         )
     return ProportionTable(tuple(csv_text(row[0]) for row in rows), names, counts, models.pop() if models else "")
+
+
+def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
+    """The same slides with the cells that expected.csv expects of each class.
+
+    Raises
+    ------
+    UsageError
+        It is not that table, or does not go with the proportions.
+    """
+    header, rows = _read(path)
+    k = len(table.class_names)
+    if header[:2] != ["slide_id", "n_cells"] or header[-1] != "model" or len(header) != 3 + k:
+        raise UsageError("is no expected.csv of these classes", COUNT_INSTEAD, path.name)
+    written = {csv_text(row[0]): row[1:] for row in rows}
+    counts = np.zeros_like(table.counts)
+    for own, cells, slide_id in zip(counts, table.counts.sum(axis=1), table.slide_ids, strict=True):
+        row = written.get(slide_id, [])
+        try:
+            said, model = float(row[0]), csv_text(row[1 + k])
+            own[:] = [cells * float(field) for field in row[1 : 1 + k]] if cells else 0.0
+        except (ValueError, IndexError) as error:
+            raise UsageError(f"says nothing of {slide_id}", COUNT_INSTEAD, path.name) from error
+        if said != cells or (cells and model != table.model):
+            raise UsageError(f"says other cells than proportions.csv of {slide_id}", COUNT_INSTEAD, path.name)
+    return replace(table, counts=counts, shares=EXPECTED)
 
 
 def read_labels(path: Path) -> LabelTable:
