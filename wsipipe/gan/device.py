@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
@@ -44,23 +45,48 @@ def fast_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if any(abilities.get(name) for name in BFLOAT16_CPUS) else torch.float32
 
 
+def training_arithmetic(device: str) -> str:
+    """Number format that products are computed in while training on a device: "tf32" or "float32".
+
+    TF32 is what GPUs since Ampere multiply float32 in when they may: 10 bits of mantissa, summed in float32.
+    """
+    return "tf32" if device == "cuda" and torch.cuda.get_device_capability() >= (8, 0) else "float32"
+
+
 @contextmanager
-def fixed_arithmetic(threads: int) -> Iterator[None]:
+def fixed_arithmetic(threads: int, *, tf32: bool = False) -> Iterator[None]:
     """Within the block, sums are formed in one order: PyTorch uses `threads` threads, cuDNN its repeatable kernels.
 
     How many threads share a sum decides in which order it is added up, hence its last bits. PyTorch's default is the
     number of cores that this process may use, which differs between a laptop on battery, a container and a cluster
-    job; so the number is fixed here, and what the caller had is restored afterwards. The setting is the process's:
-    do not run other PyTorch work at the same time.
+    job; so the number is fixed here, and what the caller had is restored afterwards. So is whether a GPU may multiply
+    in TF32. The settings are the process's: do not run other PyTorch work at the same time.
     """
-    before = torch.get_num_threads(), torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    _set_arithmetic(threads, deterministic=True, benchmark=False)
+    before = _arithmetic()
+    _set_arithmetic(_Arithmetic(threads, deterministic=True, benchmark=False, conv_tf32=tf32, matmul_tf32=tf32))
     try:
         yield
     finally:
-        _set_arithmetic(before[0], deterministic=before[1], benchmark=before[2])
+        _set_arithmetic(before)
 
 
-def _set_arithmetic(threads: int, *, deterministic: bool, benchmark: bool) -> None:
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark
+class _Arithmetic(NamedTuple):
+    threads: int
+    deterministic: bool
+    benchmark: bool
+    conv_tf32: bool
+    matmul_tf32: bool
+
+
+def _arithmetic() -> _Arithmetic:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return _Arithmetic(
+        torch.get_num_threads(), cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32
+    )
+
+
+def _set_arithmetic(wanted: _Arithmetic) -> None:
+    torch.set_num_threads(wanted.threads)
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn.deterministic, cudnn.benchmark = wanted.deterministic, wanted.benchmark
+    cudnn.allow_tf32, matmul.allow_tf32 = wanted.conv_tf32, wanted.matmul_tf32

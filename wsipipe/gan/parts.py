@@ -45,8 +45,8 @@ class Workers:
 
 @contextmanager
 def workers(device: str) -> Iterator[Workers]:
-    """Threads for one training, each computing its part without helpers."""
-    with fixed_arithmetic(1):
+    """Threads for one training, each computing its part without helpers; a GPU multiplies in TF32."""
+    with fixed_arithmetic(1, tf32=device != "cpu"):
         if device != "cpu":
             yield Workers(device, None)
             return

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from wsipipe.atomic import atomic_write
 from wsipipe.config import GanConfig
 from wsipipe.gan.checkpoint import METADATA_KEY
+from wsipipe.gan.optimizers import laid_out
 from wsipipe.gan.trainer import Trainer
 
 SAVE_EVERY_S = 120.0
@@ -28,8 +29,8 @@ SAVE_EVERY_S = 120.0
 
 _DIGEST_ROWS = 4096
 _RANDOM = "random state"
-_NO_STATE = {"config", "cells", "lessons", "workers", "aside", "taught_rows"}
-"""Attributes of a Trainer that its arguments determine."""
+_NO_STATE = {"config", "cells", "lessons", "workers", "aside", "taught_rows", "one_hot", "repeated"}
+"""Attributes of a Trainer that its arguments determine, and what repeats its steps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,9 +172,11 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
 
 
 def _restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(f"{name}."):
             _, index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
+            laid = tensor if slot == "step" else laid_out(tensor, parameters[int(index)])
+            slots.setdefault(int(index), {})[slot] = laid
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -16,13 +16,16 @@ from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.criteria import criteria, judged
+from wsipipe.gan.device import training_arithmetic
+from wsipipe.gan.graph import WARM_UP, Recorder, recorded_if_possible, recorder_for
+from wsipipe.gan.inputs import check_start, checked, lessons_of, placed
 from wsipipe.gan.label import known, label, looking
-from wsipipe.gan.mixture import Described, coherent_classes
-from wsipipe.gan.nets import DOWNSCALING
+from wsipipe.gan.lessons import Lessons
+from wsipipe.gan.mixture import Described
 from wsipipe.gan.parts import PARTS, workers
 from wsipipe.gan.resume import SAVE_EVERY_S, SavedTraining, interrupt_between_steps, training_identity
 from wsipipe.gan.sharpness import sharpness
-from wsipipe.gan.trainer import METRICS, Lessons, Trainer
+from wsipipe.gan.trainer import METRICS, Trainer
 from wsipipe.records import DESCRIPTION
 
 REPORTS = 100
@@ -35,9 +38,6 @@ RARE = 0.005
 """A class with a smaller share of the training cells counts as empty."""
 
 TIMED_STEPS = 2
-
-CHECKED_ROWS = 4096
-"""Patches compared at once."""
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -90,9 +90,9 @@ def train(
     TrainingError
         If there are too few cells, patches of a wrong kind, or a loss is no finite number.
     """
-    cells = _checked(patches, config)
-    lessons = _lessons(described, config, len(cells), seed)
-    _check_start(start, config, cells.shape[1])
+    cells = checked(patches, config)
+    lessons = lessons_of(described, config, len(cells), seed)
+    check_start(start, config, cells.shape[1])
     tensors_before = None if start is None else start.tensors
     saved = None
     if resume is not None:
@@ -100,11 +100,19 @@ def train(
         identity = training_identity(cells, config, seed, device, values, start.hash if start is not None else "")
         saved = SavedTraining(resume, identity)
     with workers(device) as threads:
-        trainer = Trainer(_placed(cells, device), config, seed, threads, lessons, tensors_before)
-        curve = _run(trainer, progress, saved)
+        there = placed(cells, device)
+
+        def fitted(recorder: Recorder | None) -> tuple[Trainer, list[dict[str, float]]]:
+            trainer = Trainer(there, config, seed, threads, lessons, tensors_before, recorder)
+            return trainer, _run(trainer, progress, saved)
+
+        (trainer, curve), why_not = recorded_if_possible(fitted, recorder_for(there))
         trainer.finish()
-    tensors = {name: tensor.cpu() for name, tensor in merge_states(trainer.generator, trainer.critic).items()}
-    facts = {"cells": len(cells), "seed": seed, "device": device, "curve": curve}
+    states = merge_states(trainer.generator, trainer.critic)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in states.items()}
+    facts = {"cells": len(cells), "seed": seed, "device": device, "arithmetic": training_arithmetic(device)}
+    facts |= {"graph": trainer.repeated.recorded, "curve": curve}
+    facts["warnings"] = _slower(why_not, fits=there.device.type == device)
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
     if start is not None:
         facts["start"] = start.hash
@@ -122,75 +130,21 @@ def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
     cells = random.integers(0, 256, (n, patch_px, patch_px, 3), np.uint8)
     k, width = config.classes, len(DESCRIPTION)
     lessons = Lessons(torch.zeros(n, width), torch.full((n, k), 1.0 / k), torch.zeros(k, width), torch.zeros(k))
-    with workers(device) as threads:
-        trainer = Trainer(torch.from_numpy(cells).to(device), config, 0, threads, lessons)
-        trainer.step()  # the first step also warms caches and chooses kernels
+    there = torch.from_numpy(cells).to(device)
+
+    def seconds_a_step(recorder: Recorder | None) -> float:
+        trainer = Trainer(there, config, 0, threads, lessons, None, recorder)
+        for _ in range(1 if recorder is None else WARM_UP + 1):  # these also warm caches and choose kernels
+            trainer.step()
         trainer.metrics.tolist()
         start = time.perf_counter()
         for _ in range(TIMED_STEPS):
             trainer.step()
         trainer.metrics.tolist()  # waits for a GPU
-    return (time.perf_counter() - start) / TIMED_STEPS * config.steps
+        return (time.perf_counter() - start) / TIMED_STEPS
 
-
-def _checked(patches: Any, config: GanConfig) -> NDArray[np.uint8]:
-    cells = patches if isinstance(patches, np.memmap) else np.array(patches[:])
-    needed = 2 * config.batch
-    if cells.dtype != np.uint8 or cells.ndim != 4 or cells.shape[1] != cells.shape[2] or cells.shape[3] != 3:
-        raise TrainingError(f"patches are {cells.dtype} {cells.shape}", "give uint8 (n, s, s, 3), square RGB patches")
-    if cells.shape[1] == 0 or cells.shape[1] % DOWNSCALING:
-        raise TrainingError(
-            f"patches are {cells.shape[1]} px a side, which is no multiple of {DOWNSCALING}",
-            "set patches.size_px of the recipe to one, such as 32",
-        )
-    if len(cells) < needed:
-        raise TrainingError(
-            f"{len(cells)} cells, a training needs at least {needed} (twice gan.batch)",
-            "add slides, use a model trained elsewhere (--model), or lower gan.batch in the recipe",
-        )
-    if all((cells[i : i + CHECKED_ROWS] == cells[0]).all() for i in range(0, len(cells), CHECKED_ROWS)):
-        raise TrainingError("all patches are the same", "look at the segmentation: these are no cells")
-    return cells
-
-
-def _lessons(described: Described | None, config: GanConfig, count: int, seed: int) -> Lessons | None:
-    """What the descriptions teach, where the settings ask for it."""
-    if max(config.lambda_measure, config.lambda_teach, config.describe, config.checks) <= 0:
-        return None
-    if described is None or described.values.shape != (count, len(DESCRIPTION)):
-        raise TrainingError(
-            "the recipe learns from descriptions, which were not given for every cell",
-            "give them, or set gan.describe to false, gan.lambda_measure, gan.lambda_teach and gan.checks to 0",
-        )
-    rng = np.random.default_rng(seed)
-    taught = coherent_classes(described, config.classes, config.coherence, rng)
-    parts = (described.standardized(), taught.answers, taught.weight, taught.bias)
-    return Lessons(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
-
-
-def _check_start(start: Model | None, config: GanConfig, patch_px: int) -> None:
-    if (start is not None) != (config.start != "random"):
-        raise TrainingError("gan.start and the model to start from do not go together", "give both or neither")
-    if start is None:
-        return
-    same = ("channels", "noise_dim")
-    differing = [name for name in same if getattr(start.config, name) != getattr(config, name)]
-    if start.patch_px != patch_px:
-        differing.append("patch size")
-    if differing:
-        raise TrainingError(
-            f"the model to start from has another {', '.join(differing)}",
-            'take that of the recipe `default`, or set gan.start = "random"',
-        )
-
-
-def _placed(cells: NDArray[np.uint8], device: str) -> Tensor:
-    """The cells on `device`, or in page-locked memory when they would fill more than half of what is free there."""
-    tensor = torch.from_numpy(cells)
-    if device == "cpu":
-        return tensor
-    free_bytes, _ = torch.cuda.mem_get_info()
-    return tensor.to(device) if tensor.nbytes < free_bytes // 2 else tensor.pin_memory()
+    with workers(device) as threads:
+        return recorded_if_possible(seconds_a_step, recorder_for(there))[0] * config.steps
 
 
 def _run(trainer: Trainer, progress: Progress | None, saved: SavedTraining | None) -> list[dict[str, float]]:
@@ -250,7 +204,8 @@ def _commonest_first(
     counts = np.bincount(classes, minlength=k)
     order = np.argsort(-counts, kind="stable")
     shares = (counts[order] / len(cells)).tolist()
-    facts = {**model.facts, "shares": shares, "warnings": _warnings(shares)}
+    warnings = [*model.facts.get("warnings", []), *_warnings(shares)]
+    facts = {**model.facts, "shares": shares, "warnings": warnings}
     return dataclasses.replace(model, tensors=_reordered(model, torch.from_numpy(order)), facts=facts)
 
 
@@ -282,3 +237,10 @@ def _warnings(shares: list[float]) -> list[str]:
     if not empty:
         return []
     return [f"{empty} of {len(shares)} classes hold fewer than {RARE:.1%} of the training cells"]
+
+
+def _slower(why_not: str, *, fits: bool) -> list[str]:
+    """What is to be said of a training whose steps could not be recorded on the GPU."""
+    if not fits:
+        why_not = "the cells take more than half of the GPU's free memory"
+    return [f"trained kernel by kernel, not as a CUDA graph, which takes longer: {why_not}"] if why_not else []

@@ -1,17 +1,18 @@
 """One training: networks, optimizers, cells, and the three kinds of step."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from wsipipe.config import GanConfig
 from wsipipe.gan import losses
 from wsipipe.gan.augment import augment, to_unit
 from wsipipe.gan.averages import Averages
 from wsipipe.gan.best import Best, agreement, kept_aside
+from wsipipe.gan.graph import Recorder, Repeated
+from wsipipe.gan.lessons import Lessons
+from wsipipe.gan.optimizers import adam, set_rates, update
 from wsipipe.gan.parts import Features, Workers, add_up
 from wsipipe.gan.standardize import FeatureNorm, standardize_trunk
 from wsipipe.gan.start import copy_start, initialised
@@ -25,26 +26,6 @@ PRIOR_MOMENTUM = 0.01
 
 SAMPLE = 256
 """Real cells that initial weights are scaled on, and cells whose features are computed at once."""
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """What real cells teach beside their looks; row i is the i-th training cell.
-
-    Attributes
-    ----------
-    values : float32 Tensor (n, d)
-        Standardized descriptions.
-    classes : float32 Tensor (n, k)
-        Probabilities of the classes of `coherent_classes`.
-    weight, bias : float32 Tensor (k, d), (k,)
-        Those classes from a description, as in `Taught`.
-    """
-
-    values: Tensor
-    classes: Tensor
-    weight: Tensor
-    bias: Tensor
 
 
 class Trainer:
@@ -63,6 +44,8 @@ class Trainer:
         Needed where the settings give them a weight.
     start : mapping of str to Tensor, optional
         Tensors of a model of the same widths that G starts from, instead of random weights.
+    recorder : Recorder, optional
+        What records the steps and repeats them; the cells must then be on the device.
     """
 
     def __init__(
@@ -73,8 +56,10 @@ class Trainer:
         workers: Workers,
         lessons: Lessons | None = None,
         start: Mapping[str, Tensor] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        self.config, self.cells, self.workers, self.lessons = config, cells, workers, lessons
+        self.config, self.cells, self.workers = config, cells, workers
+        self.lessons = None if lessons is None else lessons.to(cells.device)
         device = workers.device
         self.generator, self.critic = initialised(config, cells.shape[1], seed)
         if start is not None:
@@ -83,8 +68,10 @@ class Trainer:
             with torch.no_grad():
                 self.critic.described.weight.copy_(lessons.weight)
                 self.critic.described.bias.copy_(lessons.bias)
-        self.generator.to(device)
-        self.critic.to(device)
+        for net in (self.generator, self.critic):
+            net.to(device)
+            if device != "cpu":  # else every convolution turns its weights over, for patches lie so
+                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.random = torch.Generator(device).manual_seed(seed)
         self.pick = torch.Generator(cells.device).manual_seed(seed + 1)
         self.aside, self.taught_rows = (rows.to(cells.device) for rows in kept_aside(len(cells), seed))
@@ -99,16 +86,15 @@ class Trainer:
         self.d_parameters = [*self.trunk, *self.critic.d_head.parameters()]
         self.g_parameters = list(self.generator.parameters())
         self.q_parameters = [*self.g_parameters, *self.trunk, *self.q_head, *self.m_head]
-        self.d_optimizer = self._adam(self.d_parameters, config.learning_rate)
-        self.g_optimizer = self._adam(self.g_parameters, config.learning_rate)
+        rate, heads = config.learning_rate, [*self.trunk, *self.q_head, *self.m_head]
+        recordable = recorder is not None
+        self.d_optimizer = adam([(self.d_parameters, rate)], config, device, recordable=recordable)
+        self.g_optimizer = adam([(self.g_parameters, rate)], config, device, recordable=recordable)
         # G follows Q no faster than D: with Q's rate it would please Q alone and draw noise
-        self.q_optimizer = self._adam(self.g_parameters, config.learning_rate)
-        self.q_optimizer.add_param_group(
-            {"params": self.q_parameters[len(self.g_parameters) :], "lr": config.info_learning_rate}
-        )
-        for optimizer in self._optimizers():
-            for group in optimizer.param_groups:
-                group["initial_lr"] = group["lr"]
+        groups = [(self.g_parameters, rate), (heads, config.info_learning_rate)]
+        self.q_optimizer = adam(groups, config, device, recordable=recordable)
+        self.one_hot = torch.eye(config.classes, device=device)
+        self.repeated = Repeated(recorder)
         self.steps_done = 0
         self.metrics = torch.zeros(len(METRICS), device=device)
         nets = (self.generator, self.critic)
@@ -125,7 +111,16 @@ class Trainer:
 
         Adds the step's losses to `metrics`, on the device: nothing waits for a GPU.
         """
-        self._set_rates()
+        if self.config.anneal:
+            set_rates(self._optimizers(), 1.0 - self.steps_done / self.config.steps)
+        self.repeated(self.on_device, (self.random, self.pick))
+        self.steps_done += 1
+        if self.averages is not None:
+            self.averages.update(self.steps_done)
+        self._check()
+
+    def on_device(self) -> None:
+        """All of a step that the device computes: the same operations on the same tensors every time."""
         for _ in range(self.config.critic_steps):
             critic, penalty = self._critic_step()
         generator = self._generator_step()
@@ -134,10 +129,6 @@ class Trainer:
             for _ in range(self.config.info_steps - 1):
                 on_real = self._real_info_step()
         self.metrics += torch.stack((critic, penalty, generator, info, *on_real)).detach()
-        self.steps_done += 1
-        if self.averages is not None:
-            self.averages.update(self.steps_done)
-        self._check()
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -148,7 +139,7 @@ class Trainer:
             self.averages.copy_into()
         if self.norm is None:
             return
-        device = self.random.device
+        device = self.workers.device
         parts = [self.critic.features(to_unit(cells.to(device))) for cells in torch.split(self.cells, SAMPLE)]
         features = torch.cat(parts)
         for head in (self.critic.q_head, self.critic.m_head):
@@ -163,7 +154,7 @@ class Trainer:
         every = -(-self.config.steps // self.config.checks)
         if self.steps_done % every and self.steps_done != self.config.steps:
             return
-        device = self.random.device
+        device = self.workers.device
         cells, known = self.cells[self.aside].to(device), self.lessons.classes[self.aside].to(device)
         found = agreement(self.critic, self.averages, cells, known, self.config.standardize)
         self.best.offer(found, self.steps_done, self.averages)
@@ -179,7 +170,7 @@ class Trainer:
 
         parts = self.workers.map(part, self.workers.bounds(len(real)))
         wasserstein, penalty, *gradients = add_up(parts)
-        _update(self.d_optimizer, self.d_parameters, gradients)
+        update(self.d_optimizer, self.d_parameters, gradients)
         return wasserstein, penalty
 
     def _critic_gradients(self, real: Tensor, fake: Tensor, mix: Tensor, weight: float) -> list[Tensor]:
@@ -196,7 +187,7 @@ class Trainer:
         loss = losses.generator_loss(self.critic.d_head(features.joined))
         (of_features,) = torch.autograd.grad(loss, features.joined)
         of_fake, _ = features.gradients(of_features, [])
-        _update(self.g_optimizer, self.g_parameters, torch.autograd.grad(fake, self.g_parameters, of_fake))
+        update(self.g_optimizer, self.g_parameters, torch.autograd.grad(fake, self.g_parameters, of_fake))
         return loss
 
     def _info_step(self) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -215,13 +206,13 @@ class Trainer:
             on_real, of_real = self._on_real()
             shared = add_up((shared, of_real[: len(shared)]))
             of_measures = [*of_real[len(shared) :]]
-        _update(self.q_optimizer, self.q_parameters, [*of_generator, *shared, *of_measures])
+        update(self.q_optimizer, self.q_parameters, [*of_generator, *shared, *of_measures])
         return info, on_real
 
     def _real_info_step(self) -> tuple[Tensor, ...]:
         """Q on real cells alone."""
         on_real, gradients = self._on_real()
-        _update(self.q_optimizer, self.q_parameters, [*[None] * len(self.g_parameters), *gradients])
+        update(self.q_optimizer, self.q_parameters, [*[None] * len(self.g_parameters), *gradients])
         return on_real
 
     def _on_real(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
@@ -264,40 +255,20 @@ class Trainer:
         return self.taught_rows[place]
 
     def _cells(self, rows: Tensor) -> Tensor:
-        return self.cells[rows].to(self.random.device, non_blocking=True)
+        return self.cells[rows].to(self.workers.device, non_blocking=True)
 
     def _real(self, count: int) -> Tensor:
         return augment(self._cells(self._rows(count)), self.config.augment, self.random)
 
     def _fake(self) -> tuple[Tensor, Tensor]:
         """Generated patches and their classes, from the prior."""
-        config, device = self.config, self.random.device
+        config, device = self.config, self.workers.device
         noise = torch.randn(config.batch, config.noise_dim, generator=self.random, device=device)
         if config.learned_prior:
             classes = torch.multinomial(self.prior, config.batch, replacement=True, generator=self.random)
         else:
             classes = torch.randint(config.classes, (config.batch,), generator=self.random, device=device)
-        return self.generator(noise, F.one_hot(classes, config.classes).float()), classes
-
-    def _adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
-        return torch.optim.Adam(parameters, rate, (self.config.beta1, self.config.beta2), fused=True)
-
-    def _set_rates(self) -> None:
-        """Let the learning rates fall linearly towards zero, where the settings say so."""
-        if not self.config.anneal:
-            return
-        left = 1.0 - self.steps_done / self.config.steps
-        for optimizer in self._optimizers():
-            for group in optimizer.param_groups:
-                group["lr"] = left * group["initial_lr"]
+        return self.generator(noise, self.one_hot[classes]), classes
 
     def _optimizers(self) -> tuple[torch.optim.Adam, ...]:
         return self.d_optimizer, self.g_optimizer, self.q_optimizer
-
-
-def _update(optimizer: torch.optim.Adam, parameters: list[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
-    """One step; parameters without a gradient stay as they are."""
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        # fused Adam walks through memory: a channels-last gradient of a contiguous weight would be read scrambled
-        parameter.grad = None if gradient is None else gradient.contiguous()
-    optimizer.step()
