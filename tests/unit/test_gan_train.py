@@ -1,6 +1,7 @@
 """Training: repeatable, each step moves its own networks, and what it learns is told apart."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from wsipipe.errors import TrainingError
 from wsipipe.gan.label import label
 from wsipipe.gan.losses import critic_loss, gradient_penalty
 from wsipipe.gan.mixture import Described
-from wsipipe.gan.nets import Critic, centre_window
+from wsipipe.gan.nets import Critic, Generator, centre_window
 from wsipipe.gan.parts import workers
+from wsipipe.gan.start import initialised
 from wsipipe.gan.train import _reordered, estimate_seconds, train
 from wsipipe.gan.trainer import METRICS, Trainer
 from wsipipe.records import DESCRIPTION
@@ -62,6 +64,20 @@ def test_threads_are_given_back_after_an_error(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(TrainingError, match="no finite number at step 1 of 3"):
         train(cells()[0], TINY, seed=0, device="cpu", patch_mpp=0.5)
     assert torch.get_num_threads() == before
+
+
+def test_weights_that_are_no_numbers_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the prior is learned from them, and nothing can be drawn by it."""
+
+    def broken(*arguments: Any) -> tuple[Generator, Critic]:
+        generator, critic = initialised(*arguments)
+        torch.nn.init.constant_(critic.q_head.weight, float("nan"))
+        return generator, critic
+
+    monkeypatch.setattr("wsipipe.gan.trainer.initialised", broken)
+    config = dataclasses.replace(TINY, learned_prior=True, steps=200)
+    with pytest.raises(TrainingError, match="no finite number at step 2 of 200"):
+        train(cells()[0], config, seed=0, device="cpu", patch_mpp=0.5)
 
 
 def moved(trainer: Trainer, step: str) -> set[str]:

@@ -265,7 +265,8 @@ class Trainer:
         config, device = self.config, self.workers.device
         noise = torch.randn(config.batch, config.noise_dim, generator=self.random, device=device)
         if config.learned_prior:
-            classes = torch.multinomial(self.prior, config.batch, replacement=True, generator=self.random)
+            prior = self.prior.nan_to_num(1.0)  # the next report tells of losses that are no numbers
+            classes = torch.multinomial(prior, config.batch, replacement=True, generator=self.random)
         else:
             classes = torch.randint(config.classes, (config.batch,), generator=self.random, device=device)
         return self.generator(noise, self.one_hot[classes]), classes
