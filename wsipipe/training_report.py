@@ -35,7 +35,7 @@ LOSSES = {
 }
 """Name of each loss that a training records, and how it is read."""
 
-TOLD = ("cells", "seed", "device", "origin")
+TOLD = ("cells", "seed", "device", "arithmetic", "origin")
 """Facts of a model that are shown as they are."""
 
 DRAWN = 14

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wsipipe.config import GanConfig
 from wsipipe.gan import losses
@@ -69,9 +69,7 @@ class Trainer:
                 self.critic.described.weight.copy_(lessons.weight)
                 self.critic.described.bias.copy_(lessons.bias)
         for net in (self.generator, self.critic):
-            net.to(device)
-            if device != "cpu":  # else every convolution turns its weights over, for patches lie so
-                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            move(net, device)
         self.random = torch.Generator(device).manual_seed(seed)
         self.pick = torch.Generator(cells.device).manual_seed(seed + 1)
         self.aside, self.taught_rows = (rows.to(cells.device) for rows in kept_aside(len(cells), seed))
@@ -273,3 +271,10 @@ class Trainer:
 
     def _optimizers(self) -> tuple[torch.optim.Adam, ...]:
         return self.d_optimizer, self.g_optimizer, self.q_optimizer
+
+
+def move(net: nn.Module, device: str) -> None:
+    """Put a network on a device; on a GPU its weights lie channels last, as patches do, or each use turns them over."""
+    net.to(device)
+    if device != "cpu":
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
