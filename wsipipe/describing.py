@@ -6,6 +6,7 @@ from scipy.spatial import cKDTree
 
 from wsipipe.image.texture import TEXTURES, textures
 from wsipipe.io.store import CellStore
+from wsipipe.records import DESCRIPTION, SPREAD
 
 NEIGHBOURS = 6
 REACH_UM = 40.0
@@ -14,6 +15,8 @@ REACH_UM = 40.0
 SIZES = ("area_um2", "perimeter_um")
 MEASURED = (*SIZES, "eccentricity", "solidity", "h_od_mean", "h_od_std", "e_od_mean", "e_od_std")
 """Columns of the store that a description begins with; sizes as logarithms."""
+
+_SPREAD = [DESCRIPTION.index(name) for name in SPREAD]
 
 READ_ROWS = 4096
 DESCRIBED_ROWS = 1 << 16
@@ -94,17 +97,20 @@ def describe(measured: Floats, texture: Floats, near: NDArray[np.int64]) -> Floa
     Returns
     -------
     float64, (n, len(DESCRIPTION))
-        Of a cell without neighbours the last columns are its own.
+        Of a cell without neighbours their mean is what it is itself, and their spread 0.
     """
     own = np.array(measured)
     sizes = slice(0, len(SIZES))
     own[:, sizes] = np.log(np.maximum(own[:, sizes], LEAST_SIZE))
     shared = np.column_stack([own, texture[:, -1]])
-    around = np.empty_like(shared)
+    around, spread = np.empty_like(shared), np.empty((len(own), len(_SPREAD)))
     for start in range(0, len(near), DESCRIBED_ROWS):
         rows = slice(start, start + DESCRIBED_ROWS)
         there = (near[rows] >= 0)[..., None]
         count = there.sum(1)
-        mean = (shared[near[rows]] * there).sum(1) / np.maximum(count, 1)
+        beside = shared[near[rows]]
+        mean = (beside * there).sum(1) / np.maximum(count, 1)
         around[rows] = np.where(count > 0, mean, shared[rows])
-    return np.column_stack([own, texture, around])
+        off = (beside[..., _SPREAD] - mean[:, None, _SPREAD]) * there
+        spread[rows] = np.sqrt((off**2).sum(1) / np.maximum(count, 1))
+    return np.column_stack([own, texture, around, spread])

@@ -41,8 +41,10 @@ def test_columns_are_what_their_names_say(store: CellStore) -> None:
         there = near[i][near[i] >= 0]
         assert column["beside_log_area_um2"][i] == pytest.approx(column["log_area_um2"][there].mean())
         assert column["beside_log_light"][i] == pytest.approx(column["log_light"][there].mean())
+        assert column["beside_eccentricity_std"][i] == pytest.approx(column["eccentricity"][there].std(), abs=1e-12)
     lonely = np.flatnonzero((near < 0).all(1))
     np.testing.assert_array_equal(column["beside_solidity"][lonely], column["solidity"][lonely])
+    assert (column["beside_h_od_mean_std"][lonely] == 0).all()
 
 
 def test_same_bits_whichever_cells_are_asked_for(store: CellStore, monkeypatch: pytest.MonkeyPatch) -> None:

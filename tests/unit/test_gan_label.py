@@ -93,11 +93,17 @@ def test_descriptions_count_as_much_as_patches(model: Model, weighing: Model, pa
 @pytest.mark.parametrize("k", [2, 5, 9, 64])
 def test_weighing_looks_at_each_cell_by_itself(weighing: Model, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(k)
-    heads = {name: torch.from_numpy(rng.normal(size=(k, *rest))) for name, rest in (("weight", (24,)), ("bias", ()))}
+    heads = {
+        name: torch.from_numpy(rng.normal(size=(k, *rest)))
+        for name, rest in (("weight", (len(DESCRIPTION),)), ("bias", ()))
+    }
     tensors = {f"critic.described.{name}": tensor.float() for name, tensor in heads.items()}
     tensors["critic.sharpness"] = torch.tensor(1.0)
     model = dataclasses.replace(weighing, tensors=tensors)
-    seen, described = np.log(rng.dirichlet(np.ones(k), 200)).astype(np.float32), rng.normal(size=(200, 24))
+    seen, described = (
+        np.log(rng.dirichlet(np.ones(k), 200)).astype(np.float32),
+        rng.normal(size=(200, len(DESCRIPTION))),
+    )
     for about in (None, described):
         whole = weigh(model, seen, about)
         classes, confidence = whole.classes, whole.confidence
@@ -119,7 +125,7 @@ def test_weighing_looks_at_each_cell_by_itself(weighing: Model, k: int, monkeypa
 
 def test_sharpness_changes_how_sure_q_is_and_no_class(weighing: Model) -> None:
     rng = np.random.default_rng(1)
-    seen, about = np.log(rng.dirichlet(np.ones(4), 200)).astype(np.float32), rng.normal(size=(200, 24))
+    seen, about = np.log(rng.dirichlet(np.ones(4), 200)).astype(np.float32), rng.normal(size=(200, len(DESCRIPTION)))
     found = [
         weigh(
             dataclasses.replace(weighing, tensors={**weighing.tensors, "critic.sharpness": torch.tensor(s)}),
