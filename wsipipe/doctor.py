@@ -106,7 +106,7 @@ def _proportions(out: OutputFolder, model: Model | None) -> Check:
         said = f"; wrong: {', '.join(wrong)}" if wrong else ""
         text = f"{len(rows)} rows for {len(finished)} finished slides{said}: run `wsipipe proportions`"
         return Check(out.proportions.name, "FAIL", text)
-    return Check(out.proportions.name, "PASS", f"{len(rows)} rows, as in the stores")
+    return Check(out.proportions.name, "PASS", f"{len(rows)} row{'s' if len(rows) != 1 else ''}, as in the stores")
 
 
 def _by_slide(table: Path) -> dict[str, dict[str, str]]:

@@ -56,7 +56,7 @@ def evaluate_classes(out: Path, truth: Path, radius_px: float = CLASSES_RADIUS_P
     """
     folder = OutputFolder(out)
     if not folder.model.is_file():
-        raise UsageError("holds no labels", "run `wsipipe label` first", out.name)
+        raise UsageError("holds no labels", "run `wsipipe label` on it first", out.name)
     model = load(folder.model)
     marked, given, seen, n_truth, n_cells = [], [], [], 0, 0
     for store, path in _pairs(out, truth):

@@ -93,7 +93,7 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     _show_training(out, model)
     write_cohort(out, slides)
     write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
-    told = f"{len(done)} slides done, {len(failures.all)} failed"
+    told = f"{len(done)} slide{'s' if len(done) != 1 else ''} done, {len(failures.all)} failed"
     report.say(f"{source.name}: {told}; see report.html in {out.path.name}")
     return 1 if failures.all else 0
 
@@ -241,8 +241,9 @@ def _known(out: OutputFolder, settings: Settings, *, shipped: bool) -> Model | N
     """The model that is known before any cell is, if it has as many classes as were asked for; None to train one."""
     known = model_beforehand(out, settings, shipped=shipped)
     if known is not None and settings.classes not in {None, known.config.classes}:
-        given = f"--model {settings.model}", "leave one of them out"
-        which, remedy = given if settings.model else ("the model there", "leave -k out, or name another -o folder")
+        which, remedy = "the model in the output folder", "leave -k out, or name another -o folder"
+        if settings.model:
+            which, remedy = f"--model {settings.model}", "leave one of them out"
         raise UsageError(f"{which} has {known.config.classes} classes", remedy, f"-k {settings.classes}")
     return known
 
@@ -256,7 +257,7 @@ def _model_of(out: OutputFolder) -> Model:
         If there is none.
     """
     if not out.model.is_file():
-        raise UsageError("holds no labels", "run `wsipipe label` first", out.path.name)
+        raise UsageError("holds no labels", "run `wsipipe label` on it first", out.path.name)
     return load(out.model)
 
 

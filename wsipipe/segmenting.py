@@ -145,8 +145,9 @@ def check_recipe(folder: SlideFolder, settings: Settings) -> None:
     OutputMismatchError
         Naming what differs, when the slide was begun with another recipe.
     """
-    there = folder.facts().get("segment_recipe")
-    if there is None:
+    facts = folder.facts()
+    there = facts.get("segment_recipe")
+    if there is None or (facts.get("state") == "failed" and not folder.store.is_dir()):  # nothing is there to mix with
         return
     changed = differences(there, settings.recipe.segment_dict())
     if changed:

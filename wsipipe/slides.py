@@ -19,7 +19,7 @@ from wsipipe.progress import Reporter
 from wsipipe.segmenting import check_recipe, segment_slide
 from wsipipe.turns import Turns
 
-_MPX_PER_S = 5.0
+MPX_PER_S = 10.0
 """Working megapixels that one worker segments a second, for the plan of a dry run (docs/benchmarks.md)."""
 
 
@@ -49,8 +49,7 @@ def segment_all(
         try:
             readable[path] = fingerprint(path)
         except OSError as error:
-            what = f"cannot be read ({error.strerror or error})"
-            failed[path.stem] = (path, UnreadableSlideError(what, "check the path and its permissions"))
+            failed[path.stem] = (path, unreadable(error))
     names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
     check_recipes(out, settings, started_again=set(names))
     out.make()
@@ -74,6 +73,13 @@ def segment_all(
         report.fail(str(failure.of(slide_id)))
     record_failures(out, failed, [folder.slide_id for folder in done])
     return done, 1 if failed else 0
+
+
+def unreadable(error: OSError) -> UnreadableSlideError:
+    """What the system says of a file that cannot be read, as the slide's error."""
+    if isinstance(error, IsADirectoryError):
+        return UnreadableSlideError("is a folder", "name the slides in it, or give it to `wsipipe batch`")
+    return UnreadableSlideError(f"cannot be read ({error.strerror or error})", "check the path and its permissions")
 
 
 def _died(folder: SlideFolder) -> SlideError:
@@ -159,7 +165,7 @@ def describe(slides: Sequence[Path], settings: Settings) -> str:
         lines.append(
             f"{slide.info.slide_id}: {slide.info.width_px} x {slide.info.height_px} px at {slide.info.mpp:.4g} um/px "
             f"({slide.info.reader}), level {grid.level} read at {grid.mpp:.4g} um/px, {plan.tissue_mm2:.2f} mm2 of "
-            f"tissue in {len(plan.tiles)} tiles ({mpx:.0f} Mpx), about {max(1, round(mpx / _MPX_PER_S))} s on one "
+            f"tissue in {len(plan.tiles)} tiles ({mpx:.0f} Mpx), about {max(1, round(mpx / MPX_PER_S))} s on one "
             f"worker, {max(1, round(plan.tissue_mm2 * 15))} MB"
         )
     return "\n".join(lines)

@@ -40,8 +40,8 @@ def test_it_must_agree_with_the_model_in_the_output(slides: Path, tmp_path: Path
     assert wsipipe(capsys, *call)[0] == 0
     code, err = wsipipe(capsys, *call, "-k", "4")
     assert code == 2
-    assert err == "error: -k 4: the model there has 5 classes: leave -k out, or name another -o folder\n"
+    assert err == "error: -k 4: the model in the output folder has 5 classes: leave -k out, or name another -o folder\n"
     assert wsipipe(capsys, *call, "-k", "5")[0] == 0
     code, err = wsipipe(capsys, "batch", slides, "-o", tmp_path / "out", *TOY, "-k", "4")
     assert code == 2
-    assert "-k 4: the model there has 5 classes" in err
+    assert "-k 4: the model in the output folder has 5 classes" in err

@@ -238,7 +238,8 @@ def test_changed_slide_is_done_again(tmp_path: Path, capsys) -> None:
         (["run", "x.svs", "-o", "o", "-k", "1"], "--classes"),
         (["run", "x.svs", "-o", "o", "--model", "nowhere.safetensors"], "nowhere.safetensors"),
         (["nonsense"], "nonsense"),
-        (["label", "nowhere", "--model", "nowhere.safetensors"], "--model"),
+        (["label", "nowhere", "--model", "default"], "nowhere"),
+        (["label", ".", "--model", "nowhere.safetensors"], "--model"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path: Path, monkeypatch, capsys, arguments, wanted) -> None:

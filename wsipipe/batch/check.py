@@ -15,6 +15,7 @@ from wsipipe.io.slide import fingerprint, open_slide, probe
 from wsipipe.parallel import Fleet
 from wsipipe.progress import Reporter
 from wsipipe.segmenting import versions
+from wsipipe.slides import unreadable
 
 Failures = dict[str, tuple[Path, WsipipeError]]
 """By slide_id: the path as given, and the error."""
@@ -110,9 +111,7 @@ def read_header(settings: Settings, entry: Entry, share: int) -> Header:  # noqa
     except SlideError as error:
         fault = error
     except OSError as error:
-        fault = UnreadableSlideError(
-            f"cannot be read ({error.strerror or error})", "check the path and its permissions"
-        )
+        fault = unreadable(error)
     except Exception as error:
         if settings.debug:
             raise

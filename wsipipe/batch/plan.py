@@ -15,14 +15,11 @@ from wsipipe.io.slide import open_slide
 from wsipipe.parallel import Fleet, cpu_count
 from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
-from wsipipe.slides import check_recipes
+from wsipipe.slides import MPX_PER_S, check_recipes
 from wsipipe.units import clock
 
-MPX_PER_S = 10.0
-"""Working megapixels that one worker segments a second (docs/benchmarks.md says how these were measured)."""
-
 S_PER_SLIDE = 0.4
-"""Of a worker, for a slide whatever its size: opening, planning, store, tables and page."""
+"""Of a worker, for a slide whatever its size: opening, planning, store, tables and page (docs/benchmarks.md)."""
 
 CELLS_PER_MM2 = 5000
 """In the tissue of an H&E section, to judge time and disk by."""

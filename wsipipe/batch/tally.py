@@ -33,7 +33,8 @@ class Tally:
     def _note(self) -> str:
         cells = f", {self.cells:,} cells" if self.cells else ""
         again = f", {self.again} done again" if self.again else ""
-        return f"{self.failed} failed, {self.running} running{again}{cells}"
+        running = f", {self.running} running" if self.running else ""
+        return f"{self.failed} failed{running}{again}{cells}"
 
 
 @contextmanager

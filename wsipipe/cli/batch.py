@@ -9,7 +9,7 @@ from wsipipe.cli.console import Console
 from wsipipe.cli.options import options, settings
 
 
-@click.command("batch")
+@click.command("batch", short_help="The same for a cohort: a folder or CSV, one model for all.")
 @click.argument("cohort", type=click.Path(path_type=Path), metavar="COHORT")
 @options("out", "recipe", "mpp", "model", "classes", "nuclei", "regions", "device", "workers", "scheduler", "seed",
          "overwrite", "dry_run", "debug")  # fmt: skip

@@ -21,13 +21,15 @@ _COLUMNS = {"area_um2": "area um2", "eccentricity": "eccentricity", "solidity": 
             "e_od_mean": "E OD", "confidence": "confidence"}  # fmt: skip
 
 
-@click.command("classes")
+@click.command("classes", short_help="List, name and colour the classes of OUT.")
 @OUT_ARGUMENT
 @click.option("--name", "names", multiple=True, metavar="CLASS=NAME",
               help="Name a class, such as c2=lymphocyte; may be given several times.")  # fmt: skip
 @click.option("--color", "colors", multiple=True, metavar="CLASS=#RRGGBB",
               help="Colour a class, such as c2=#0072B2; may be given several times.")  # fmt: skip
-@click.option("--suggest", is_flag=True, help="Say how many classes the cells support, no label seen (-k of train).")
+@click.option("--suggest", is_flag=True,
+              help="Say how many classes the cells support, no label seen (-k of train): strength is how well those of "
+              "one half of the cells are told again from the other half.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --suggest.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--debug", is_flag=True, help="Print tracebacks.")
@@ -79,11 +81,15 @@ def _chosen(pairs: "Sequence[str]", classes: "Sequence[CellClass]", option: str)
 
 
 def _suggestion(number: int, strengths: dict[int, float], *, as_json: bool) -> str:
+    from wsipipe.gan.class_number import STRONG  # noqa: PLC0415 - heavy
+
     if as_json:
         return json.dumps({"suggested": number, "strengths": {str(k): round(v, 4) for k, v in strengths.items()}})
     lines = ["classes  strength", *(f"{k:7}  {strength:8.2f}" for k, strength in strengths.items())]
-    told = f"suggested: {number}, the most that one half of the cells teaches to tell in the other (-k {number})"
-    return "\n".join([*lines, told])
+    why = f"the most with a strength of at least {STRONG:g}"
+    if strengths[number] < STRONG:
+        why = f"the strongest; no number reaches {STRONG:g}"
+    return "\n".join([*lines, f"suggested: {number}, {why} (-k {number})"])
 
 
 def _table(classes: "Sequence[CellClass]", profiles: "Sequence[ClassProfile]") -> str:

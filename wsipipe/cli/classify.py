@@ -23,7 +23,7 @@ _WHICH = click.option("--classifier", type=click.Choice(_CLASSIFIERS), default="
                       help="For cv: the one tested and explained; choose it before you see scores.")  # fmt: skip
 
 
-@click.group("classify")
+@click.group("classify", short_help="Judge slides by their proportions of cell classes.")
 def command() -> None:
     """Judge slides by their proportions: linear and RBF SVM, logistic regression, k-means."""
 

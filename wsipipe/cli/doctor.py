@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from wsipipe.cli.options import options
+from wsipipe.cli.options import FOLDER, options
 
 
-@click.command("doctor")
-@click.argument("out", required=False, type=click.Path(path_type=Path), metavar="[OUT]")
+@click.command("doctor", short_help="Check the installation, or a finished OUT.")
+@click.argument("out", required=False, type=FOLDER, metavar="[OUT]")
 @options("debug")
 def command(out: Path | None, debug: bool) -> int:  # noqa: ARG001
     """Check that everything works here, or that a finished OUT is whole (exit code 1 if not)."""

@@ -30,7 +30,7 @@ def _regions(
     return regions
 
 
-@click.command("export")
+@click.command("export", short_help="Write the cells of OUT in a form other programs read.")
 @OUT_ARGUMENT
 @click.option("--to", "kind", required=True, type=click.Choice(KINDS), help="Form of the export.")
 @click.option("-o", "--out", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

@@ -10,7 +10,7 @@ from wsipipe.cli.options import options
 from wsipipe.errors import WsipipeError
 
 
-@click.command("info")
+@click.command("info", short_help="Print metadata of SLIDE, and problems if there are any.")
 @click.argument("slide", type=click.Path(path_type=Path), metavar="SLIDE")
 @options("mpp", "debug")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -32,7 +32,8 @@ def command(slide: Path, mpp: float | None, debug: bool, as_json: bool) -> int: 
 def _lines(facts: dict[str, Any]) -> list[str]:
     """One fact a line; levels and problems a line each."""
     lines = []
-    for name, value in facts.items():
+    for key, value in facts.items():
+        name = "fitting recipe" if key == "recipe" else key
         if isinstance(value, list):
             lines += [f"{name[:-1]}: {_text(item)}" for item in value]
         else:
@@ -45,4 +46,4 @@ def _text(value: Any) -> str:
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     if isinstance(value, float):
         return f"{value:.5g}"
-    return "unknown" if value is None else str(value)
+    return "none stated" if value is None else str(value)

@@ -8,7 +8,7 @@ from wsipipe.cli.console import Console
 from wsipipe.cli.options import OUT_ARGUMENT, options, settings
 
 
-@click.command("label")
+@click.command("label", short_help="Label every slide of OUT with another model.")
 @OUT_ARGUMENT
 @click.option("--model", required=True, metavar="NAME|FILE", help="The model to label with.")
 @options("device", "workers", "debug")

@@ -74,6 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
         if started:
             check_address_space()
         code = cli.main(arguments, prog_name="wsipipe", standalone_mode=False, obj=turns)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = 2
     except click.ClickException as error:
         _say_usage(error)
         code = 2

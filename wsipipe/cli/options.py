@@ -11,17 +11,18 @@ from wsipipe.config import Settings, load_recipe, parse_recipe
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SLIDES = click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
-OUT_ARGUMENT = click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+OUT_ARGUMENT = click.argument("out", type=FOLDER, metavar="OUT")
 
 _OPTIONS: dict[str, Callable[[Function], Function]] = {
     "out": click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
                         help="Output folder; a second run on it continues."),
     "recipe": click.option("--recipe", "recipe", default="default", metavar="NAME|FILE.toml", show_default=True,
-                           help="Stage parameters: default, he-40x, paper, toy, or a file."),
+                           help="Stage parameters: default, he-40x, h-dab, paper, toy, or a file."),
     "mpp": click.option("--mpp", type=float, help="True microns per pixel of level 0, over the metadata."),
     "classes": click.option("-k", "--classes", type=click.IntRange(2, 64),
                             help="Number of cell classes of a model that is trained."),
-    "model": click.option("--model", metavar="NAME|FILE", help="Label with this trained model."),
+    "model": click.option("--model", metavar="NAME|FILE", help="Label with this model; `default` ships with wsipipe."),
     "train": click.option("--train", is_flag=True, help="Fit one model on all the given slides' cells first."),
     "regions": click.option("--regions", type=click.Path(path_type=Path, exists=True, dir_okay=False),
                             metavar="FILE.geojson", help="Analyse only inside these polygons."),

@@ -10,7 +10,7 @@ from wsipipe.cli.options import OUT_ARGUMENT, options, settings
 from wsipipe.config import ProportionsConfig
 
 
-@click.command("proportions")
+@click.command("proportions", short_help="Rebuild the tables and reports of OUT.")
 @OUT_ARGUMENT
 @click.option("--intervals", is_flag=True, help="Add the 95 % interval of each proportion: lo_ and hi_ columns.")
 @options("debug")

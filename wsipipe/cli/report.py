@@ -8,7 +8,7 @@ from wsipipe.cli.console import Console
 from wsipipe.cli.options import OUT_ARGUMENT
 
 
-@click.command("report")
+@click.command("report", short_help="Rebuild the report pages of OUT.")
 @OUT_ARGUMENT
 @click.option("--debug", is_flag=True, help="Print tracebacks.")
 def command(out: Path, debug: bool) -> int:  # noqa: ARG001

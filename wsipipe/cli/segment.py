@@ -10,7 +10,7 @@ from wsipipe.cli.options import SLIDES, options, settings
 from wsipipe.turns import Turns
 
 
-@click.command("segment")
+@click.command("segment", short_help="Find the nuclei of every SLIDE and store their patches.")
 @SLIDES
 @options("out", "recipe", "mpp", "nuclei", "regions", "workers", "scheduler", "overwrite", "dry_run", "debug")
 @click.pass_obj

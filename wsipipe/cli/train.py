@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import options, settings
+from wsipipe.cli.options import FOLDER, options, settings
 
 
 @click.command("train")
-@click.argument("outs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="OUT...")
+@click.argument("outs", nargs=-1, required=True, type=FOLDER, metavar="OUT...")
 @click.option("--model-out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Where to write the model (.safetensors).")  # fmt: skip
 @options("recipe", "classes", "device", "seed", "overwrite", "debug")

@@ -11,7 +11,7 @@ from wsipipe.cli.console import Console
 from wsipipe.cli.options import OUT_ARGUMENT
 
 
-@click.command("view")
+@click.command("view", short_help="Look at the slides and cells of OUT in the browser.")
 @OUT_ARGUMENT
 @click.option("--slides", multiple=True, type=click.Path(path_type=Path, exists=True), metavar="FILE|DIR",
               help="Where the slide files are; repeatable. OUT and the folder around it are searched too.")  # fmt: skip

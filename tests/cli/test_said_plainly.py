@@ -1,0 +1,59 @@
+"""Small things that a user meets: what is said of a call that cannot be meant."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.synth import write_tiny_slide
+from wsipipe.cli.main import main
+
+
+def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a call in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return int(stopped.value.code or 0), out, err
+
+
+@pytest.mark.parametrize("group", [(), ("evaluate",), ("classify",)])
+def test_without_a_command_it_says_which_there_are(capsys, group: tuple[str, ...]) -> None:
+    code, out, err = wsipipe(capsys, *group)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("Usage: wsipipe ")
+    assert "Commands:\n" in err
+
+
+def test_the_list_of_commands_is_not_cut_off(capsys) -> None:
+    listed = wsipipe(capsys, "--help")[1].split("Commands:\n")[1].splitlines()
+    assert len(listed) >= 15
+    assert not any(line.endswith("...") for line in listed)
+
+
+@pytest.mark.parametrize("command", ["classes", "doctor", "export", "label", "proportions", "report", "view"])
+def test_an_output_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys, command: str) -> None:
+    more = {"export": ["--to", "csv"], "label": ["--model", "default"]}.get(command, [])
+    code, _, err = wsipipe(capsys, command, tmp_path / "nope", *more)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert "does not exist" in err
+
+
+def test_a_folder_is_no_slide(tmp_path: Path, capsys) -> None:
+    (tmp_path / "slides").mkdir()
+    code, _, err = wsipipe(capsys, "segment", tmp_path / "slides", "-o", tmp_path / "out", "--recipe", "toy")
+    assert code == 1
+    assert err == "error: slides: is a folder: name the slides in it, or give it to `wsipipe batch`\n"
+
+
+def test_what_failed_may_be_tried_with_the_recipe_that_the_error_names(tmp_path: Path, capsys) -> None:
+    call = ("segment", write_tiny_slide(tmp_path, "s.tiff"), "-o", tmp_path / "out", "--workers", "1")
+    code, _, err = wsipipe(capsys, *call, "--recipe", "he-40x")
+    assert code == 1
+    assert "use --recipe default" in err
+    assert wsipipe(capsys, *call, "--recipe", "default")[0] == 0
+    code, _, err = wsipipe(capsys, *call, "--recipe", "he-40x")
+    assert code == 2, "what is finished is not mixed with another recipe"
+    assert "made with another recipe" in err
