@@ -4,8 +4,10 @@ import dataclasses
 import gc
 import os
 import signal
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -19,7 +21,7 @@ from wsipipe.config import GanConfig, load_recipe
 from wsipipe.gan import train as module
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic, training_arithmetic
-from wsipipe.gan.graph import WARM_UP, CudaRecorder
+from wsipipe.gan.graph import WARM_UP, CudaRecorder, recorder_for
 from wsipipe.gan.lessons import Lessons
 from wsipipe.gan.mixture import Described
 from wsipipe.gan.optimizers import laid_out
@@ -231,6 +233,60 @@ def test_what_will_not_record_is_trained_anew_without_and_says_so() -> None:
     said = "trained kernel by kernel, not as a CUDA graph, which takes longer: operation not permitted"
     assert found.facts["warnings"] == [said, *wanted.facts["warnings"]]
     assert found.facts["arithmetic"] == "float32"
+
+
+class FakeCuda:
+    """What a recorder asks of `torch.cuda`, in order; streams are called "main" and "side"."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.main, self.side = self._stream("main"), self._stream("side")
+        self.graph = mock.Mock()
+        self.graph.register_generator_state = lambda generator: self.asked.append(f"register {generator}")
+        self.graph.replay = lambda: self.asked.append("launch")
+        answers = {
+            "Stream": lambda: self.side, "CUDAGraph": lambda: self.graph, "current_stream": lambda: self.main,
+            "stream": lambda stream: self._within(f"on {stream.name}"),
+            "graph": lambda graph, stream: self._within(f"capture on {stream.name}"),
+        }  # fmt: skip
+        for name, answer in answers.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+
+    def _stream(self, name: str) -> mock.Mock:
+        stream = mock.Mock(wait_stream=lambda other: self.asked.append(f"{name} waits for {other.name}"))
+        stream.name = name
+        return stream
+
+    @contextmanager
+    def _within(self, what: str) -> Iterator[None]:
+        self.asked.append(what)
+        yield
+        self.asked.append(f"end {what}")
+
+
+def test_streams_wait_for_one_another_and_generators_are_registered_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(monkeypatch)
+    recorder = CudaRecorder()
+
+    def work() -> None:
+        cuda.asked.append("work")
+        warnings.warn("This instance was constructed with capturable=True or some", stacklevel=1)
+
+    recorder.warm_up(work)
+    assert cuda.asked == ["side waits for main", "on side", "work", "end on side", "main waits for side"]
+    cuda.asked.clear()
+    recorder.record(lambda: cuda.asked.append("work"), ["a", "b"])  # type: ignore[list-item]
+    recorder.replay()
+    assert cuda.asked == [
+        "register a", "register b", "on main", "capture on side", "work", "end capture on side", "end on main",
+        "launch",
+    ]  # fmt: skip
+
+
+def test_only_cells_on_a_gpu_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeCuda(monkeypatch)
+    assert recorder_for(cells()) is None
+    assert isinstance(recorder_for(mock.Mock(is_cuda=True)), CudaRecorder)
 
 
 def test_cells_that_stay_on_the_host_are_said_to_be_slow() -> None:
