@@ -92,11 +92,6 @@ class Repeated:
     def __init__(self, recorder: Recorder | None) -> None:
         self._recorder, self._done = recorder, 0
 
-    @property
-    def recorded(self) -> bool:
-        """Whether the work is launched as one by now."""
-        return self._recorder is not None and self._done > WARM_UP
-
     def __call__(self, work: Work, generators: Sequence[torch.Generator]) -> None:
         """Do the work, which must be that of the first call.
 
@@ -119,7 +114,11 @@ def _record(recorder: Recorder, work: Work, generators: Sequence[torch.Generator
     try:
         recorder.record(work, generators)
     except RuntimeError as error:
-        first: BaseException = error
-        while first.__context__ is not None:  # ending a capture that failed raises once more
-            first = first.__context__
-        raise NotRecordedError(str(first).partition("\n")[0]) from error
+        raise NotRecordedError(_cause(error)) from error
+
+
+def _cause(error: BaseException) -> str:
+    """First line of the first error: ending a capture that failed raises once more."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0]

@@ -106,12 +106,13 @@ def train(
             trainer = Trainer(there, config, seed, threads, lessons, tensors_before, recorder)
             return trainer, _run(trainer, progress, saved)
 
-        (trainer, curve), why_not = recorded_if_possible(fitted, recorder_for(there))
+        recorder = recorder_for(there)
+        (trainer, curve), why_not = recorded_if_possible(fitted, recorder)
         trainer.finish()
     states = merge_states(trainer.generator, trainer.critic)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in states.items()}
     facts = {"cells": len(cells), "seed": seed, "device": device, "arithmetic": training_arithmetic(device)}
-    facts |= {"graph": trainer.repeated.recorded, "curve": curve}
+    facts |= {"graph": recorder is not None and not why_not, "curve": curve}
     facts["warnings"] = _slower(why_not, fits=there.device.type == device)
     facts |= {"wsipipe": wsipipe.__version__, "torch": torch.__version__}
     if start is not None:
