@@ -65,7 +65,6 @@ def segment_slide(
         if again:
             folder.clear()  # with its log, which begins anew
             report.again(f"{folder.slide_id}: {again}")
-            folder.note(done_again=again)
         for line in slide.info.warnings:
             report.warn(f"{folder.slide_id}: {line}")
         folder.note(
@@ -74,6 +73,7 @@ def segment_slide(
             **identity,
             recipe=settings.recipe.to_dict(),
             versions=versions(),
+            **({"done_again": again} if again else {}),
         )
         plan = plan_slide(slide, path, settings, None if given is None else given.places)
     if given is not None:
