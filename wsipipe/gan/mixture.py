@@ -1,18 +1,18 @@
 """Kinds of cell from descriptions alone: a mixture whose classes are coherent in the tissue. What Q begins with."""
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-STARTS = 10
-"""Mixtures are fitted from this many starts; the one of highest likelihood is kept."""
-START_ROUNDS = 20
-ROUNDS = 60
-FIT_CELLS = 20_000
-"""Most cells a mixture is fitted on; all are given their classes."""
+STARTS, ROUNDS = 10, 80
+"""Mixtures are fitted from this many starts, so many rounds each; the likeliest is kept. After fewer rounds one that ends
+better can still be behind."""
+FIT_CELLS = 8000
+"""Most cells that starts are compared on; the mixture is then fitted to all."""
 
 MIX = 0.05
 """Share of the whole prior in that of a cell's surroundings: a lone cell of its kind stays possible."""
@@ -134,13 +134,15 @@ def coherent_classes(cells: Described, k: int, coherence: float, rng: np.random.
 def _best_start(values: Floats, k: int, rng: np.random.Generator) -> Mixture:
     """The most likely of a few mixtures, neighbours left aside."""
     some = values if len(values) <= FIT_CELLS else values[rng.choice(len(values), FIT_CELLS, replace=False)]
-    found = []
-    for _ in range(STARTS):
-        mixture = Mixture(_scattered(some, k, rng), 1.0, np.full(k, 1.0 / k))
-        for _ in range(START_ROUNDS):
-            mixture = _maximized(some, _softmax(mixture.log_joint(some)))
-        found.append((_log_likelihood(mixture, some), mixture))
-    return max(found, key=lambda pair: pair[0])[1]
+    starts = (Mixture(_scattered(some, k, rng), 1.0, np.full(k, 1.0 / k)) for _ in range(STARTS))
+    return max((_fitted(start, some) for start in starts), key=itemgetter(0))[1]
+
+
+def _fitted(mixture: Mixture, values: Floats) -> tuple[float, Mixture]:
+    """After ROUNDS of expectation and maximization: mean log-likelihood, and the mixture."""
+    for _ in range(ROUNDS):
+        mixture = _maximized(values, _softmax(mixture.log_joint(values)))
+    return _log_likelihood(mixture, values), mixture
 
 
 def _scattered(values: Floats, k: int, rng: np.random.Generator) -> Floats:
