@@ -10,11 +10,11 @@ import fcntl
 import json
 import os
 import shutil
-import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,14 +95,14 @@ class Spool:
         parts = {"cells": rows, "patches": cells.patches, "contours": cells.contour_xy}
         checksum = 0
         for name, array in parts.items():
-            data = np.ascontiguousarray(array).data
-            checksum = zlib.crc32(data, checksum)
-            self._files[name].write(data)
+            whole = np.ascontiguousarray(array)
+            checksum = google_crc32c.extend(checksum, whole)
+            self._files[name].write(whole.data)
             self._files[name].flush()
         self._rows += len(cells)
         ends = {name: self._files[name].tell() for name in parts}
         line = {"tile": tile, "ends": ends, "facts": facts}
-        line["crc"] = zlib.crc32(json.dumps(line).encode(), checksum)
+        line["crc"] = google_crc32c.extend(checksum, json.dumps(line).encode())
         self._files["journal"].write((json.dumps(line) + "\n").encode())
         self._files["journal"].flush()
         self.tiles[tile] = facts
@@ -169,9 +169,9 @@ class Spool:
             if not begins[name] <= end <= self._files[name].seek(0, os.SEEK_END):
                 return False
             self._files[name].seek(begins[name])
-            checksum = zlib.crc32(self._files[name].read(end - begins[name]), checksum)
+            checksum = google_crc32c.extend(checksum, self._files[name].read(end - begins[name]))
         line = {name: entry[name] for name in ("tile", "ends", "facts")}
-        return bool(zlib.crc32(json.dumps(line).encode(), checksum) == entry["crc"])
+        return bool(google_crc32c.extend(checksum, json.dumps(line).encode()) == entry["crc"])
 
     def _path(self, name: str) -> Path:
         return self._folder / (f"{name}.jsonl" if name == "journal" else f"{name}.bin")
