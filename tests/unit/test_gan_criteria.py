@@ -54,7 +54,7 @@ def test_averages_follow_the_weights_and_forget_the_start() -> None:
 def test_the_moment_is_kept_at_which_patch_and_description_agree_most() -> None:
     net = torch.nn.Linear(1, 1, bias=False)
     averages = Averages([net], decay=0.5)
-    best = Best([net], "cpu")
+    best = Best(net, "cpu")
     for step, (weight, agreed) in enumerate([(1.0, 0.2), (2.0, 0.7), (3.0, 0.7), (4.0, 0.5)], 1):
         torch.nn.init.constant_(net.weight, weight)
         averages.update(step)

@@ -1,7 +1,6 @@
 """When to stop, without labels: the moment at which both of Q's opinions agree most on cells it was not taught."""
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,7 @@ def kept_aside(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 class Best:
-    """Copies of the networks' tensors at the best moment so far.
+    """Copy of a critic's tensors at the best moment so far; G's drawings gain by going on.
 
     Two views that hardly depend on one another, the patch and the description, teach each other what is right where
     they agree (Blum and Mitchell, COLT 1998); how often they do is seen without any label.
@@ -36,25 +35,26 @@ class Best:
         Share of the cells aside with one class by both opinions at that moment, and which step it was.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], device: str) -> None:
-        self._tensors = [tensor for net in nets for tensor in net.state_dict().values()]
+    def __init__(self, critic: nn.Module, device: str) -> None:
+        self._tensors = list(critic.state_dict().values())
         self._kept = [tensor.clone() for tensor in self._tensors]
         self.agreement = torch.tensor(-1.0, device=device)
         self.step = torch.tensor(0, device=device)
 
     @torch.no_grad()
     def offer(self, agreement: Tensor, step: int, averages: Averages | None) -> None:
-        """Take the present weights (their averages, where there are any) if they are better than what is kept."""
+        """Take the present weights (their averages, the critic's last, where there are any) if they are better."""
         if bool(agreement <= self.agreement):
             return
         self.agreement.copy_(agreement)
         self.step.fill_(step)
-        for kept, tensor in zip(self._kept, averages.means if averages else self._tensors, strict=True):
+        present = averages.means[-len(self._kept) :] if averages else self._tensors
+        for kept, tensor in zip(self._kept, present, strict=True):
             kept.copy_(tensor)
 
     @torch.no_grad()
     def copy_into(self) -> None:
-        """Put what is kept in the networks' place."""
+        """Put what is kept in the critic's place."""
         for tensor, kept in zip(self._tensors, self._kept, strict=True):
             tensor.copy_(kept)
 

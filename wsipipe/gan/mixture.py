@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 STARTS, ROUNDS = 10, 80
-"""Mixtures are fitted from this many starts, so many rounds each; the likeliest is kept. After fewer rounds one that ends
-better can still be behind."""
+"""Mixtures are fitted from this many starts, so many rounds each; the likeliest is kept. After fewer rounds one that
+ends better can still be behind."""
 FIT_CELLS = 8000
 """Most cells that starts are compared on; the mixture is then fitted to all."""
 

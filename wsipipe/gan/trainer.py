@@ -97,7 +97,7 @@ class Trainer:
         self.metrics = torch.zeros(len(METRICS), device=device)
         nets = (self.generator, self.critic)
         self.averages = Averages(nets, config.average) if config.average > 0 else None
-        self.best = Best(nets, device) if config.checks else None
+        self.best = Best(self.critic, device) if config.checks else None
 
     @property
     def sees_real(self) -> bool:
@@ -131,10 +131,10 @@ class Trainer:
     @torch.no_grad()
     def finish(self) -> None:
         """Leave in the networks all that Q needs: averaged weights, and standardized features in its linear layer."""
+        if self.averages is not None:
+            self.averages.copy_into()
         if self.best is not None:
             self.best.copy_into()
-        elif self.averages is not None:
-            self.averages.copy_into()
         if self.norm is None:
             return
         device = self.workers.device
