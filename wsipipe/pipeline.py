@@ -215,7 +215,7 @@ def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) 
     model = load(out.model) if out.model.is_file() else None
     unknown = sorted(set(options.only) - {folder.slide_id for folder in out.finished()})
     if unknown:
-        raise UsageError("is no finished slide of it", "name one of its folders", f"--only {unknown[0]}")
+        raise UsageError(f"is no finished slide of {out.path.name}", "name one of its folders", f"--only {unknown[0]}")
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
     for folder, store in _stores(out):

@@ -143,7 +143,7 @@ def test_overlay_of_a_region_is_the_slide_with_outlines(out: Path, tmp_path: Pat
         (["--to", "overlay", "--region", "2900,0,200,50"], "reaches beyond tiny, which is 3000 x 2000 px"),
         (["--to", "overlay", "--region", "1,2,3"], "is not x,y,w,h"),
         (["--to", "overlay", "--region", "-1,2,3,4"], "is not x,y,w,h"),
-        (["--to", "csv", "--only", "other"], "--only other: is no finished slide of it"),
+        (["--to", "csv", "--only", "other"], "--only other: is no finished slide of out"),
         (["--to", "xlsx"], "Invalid value for '--to'"),
     ],
 )
