@@ -198,6 +198,8 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
     if config.restarts > 1:
         found = ", ".join(f"seed {m.facts['seed']} {m.facts['criteria'][CHOSEN_BY]:.3f}" for m in models)
         report.say(f"kept seed {model.facts['seed']} by the {CHOSEN_BY} of its classes, no label seen ({found})")
+    for line in model.facts["warnings"]:  # on its page too, which nobody may open
+        report.warn(f"training: {line}")
     trained_on = sorted(slide_digest(store.slide_id) for store in stores if len(store))
     return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
 

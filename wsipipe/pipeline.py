@@ -270,7 +270,9 @@ def _label_all(out: OutputFolder, model: Model | None, settings: Settings, repor
     _show_training(out, model)
     write_proportions(out, model, settings.recipe.proportions.intervals)
     renew_page(out, model, class_names(out, model))
-    report.say(f"{out.path.name}: proportions.csv, and per slide cells.csv, cells.geojson and report.html")
+    report.say(
+        f"{out.path.name}: proportions.csv, expected.csv, and per slide cells.csv, cells.geojson and report.html"
+    )
     return 0
 
 

@@ -145,6 +145,13 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, reason: str
         read_cohort(tmp_path / "c.csv", tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["s.svs", "S.TIFF", "s.png"])
+def test_a_slide_in_place_of_a_cohort_is_sent_to_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"II*\0")
+    with pytest.raises(UsageError, match="is an image, no cohort: do it with `wsipipe run`"):
+        read_cohort(tmp_path / name, tmp_path / "out")
+
+
 def test_nothing_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no slide"):
         read_cohort(tmp_path, tmp_path / "out")

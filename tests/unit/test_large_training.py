@@ -106,3 +106,20 @@ def test_a_training_that_was_stopped_leaves_its_state_and_takes_it_up(
             train_model(stores, settings, Quiet(), state)
     assert state.is_file()
     assert train_model(stores, settings, Quiet(), state).hash == wanted
+
+
+def test_what_is_to_be_said_of_a_training_is_said_when_it_ends(tmp_path: Path) -> None:
+    class Heard(Quiet):
+        def __init__(self) -> None:
+            self.warned: list[str] = []
+
+        def warn(self, text: str) -> None:
+            self.warned.append(text)
+
+    gan = dataclasses.replace(load_recipe("toy").gan, classes=40, channels=4, batch=4, real_batch=8, steps=1)
+    settings = Settings(out=tmp_path, recipe=dataclasses.replace(load_recipe("toy"), gan=gan), device="cpu")
+    heard = Heard()
+    model = train_model([stored(tmp_path, 400)], settings, heard, tmp_path / ".training")
+    (line,) = model.facts["warnings"]
+    assert "of 40 classes hold fewer than" in line
+    assert heard.warned == [f"training: {line}"]

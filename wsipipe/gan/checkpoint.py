@@ -34,6 +34,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 ANOTHER_FILE = "give a .safetensors file that `wsipipe train` wrote"
 AGAIN = "copy the file again, or train again"
+OTHER_VERSION = "use the wsipipe version that wrote it, or train again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def load(path: Path | str) -> Model:
     Raises
     ------
     ModelError
-        If the file is missing, no safetensors file, not of wsipipe, of a later format, or damaged.
+        If the file is missing, no safetensors file, not of wsipipe, of another version of it, or damaged.
     """
     name = Path(path).name
     try:
@@ -131,7 +132,11 @@ def load(path: Path | str) -> Model:
             config, patch_px, patch_mpp = _read_settings(header, name)
             wanted = state_shapes(config, patch_px)
             if _stored_shapes(file) != wanted:
-                raise ModelError("its tensors are not those of the networks it names", ANOTHER_FILE, name)
+                raise ModelError(
+                    "made by another version of wsipipe (its tensors are not those of the networks it names)",
+                    OTHER_VERSION,
+                    name,
+                )
             tensors = {key: file.get_tensor(key).clone() for key in wanted}
     except (safetensors.SafetensorError, OSError) as error:
         raise ModelError(f"not a readable safetensors file ({error})", ANOTHER_FILE, name) from error
@@ -182,7 +187,7 @@ def _read_header(metadata: dict[str, str] | None, name: str) -> dict[str, Any]:
     if header["format_version"] != FORMAT_VERSION:
         raise ModelError(
             f"format version {header['format_version']}, this wsipipe reads {FORMAT_VERSION}",
-            "use the wsipipe version that wrote it, or train again",
+            OTHER_VERSION,
             name,
         )
     if not isinstance(header.get("facts"), dict) or not isinstance(header.get("hash"), str):
@@ -194,9 +199,7 @@ def _read_settings(header: dict[str, Any], name: str) -> tuple[GanConfig, int, f
     try:
         config = parse_recipe({"gan": header.get("config")}, name).gan
     except RecipeError as error:
-        raise ModelError(
-            f"its settings are not known here ({error.what})", "use the wsipipe version that wrote it", name
-        ) from error
+        raise ModelError(f"its settings are not known here ({error.what})", OTHER_VERSION, name) from error
     size, mpp = header.get("patch_px"), header.get("patch_mpp")
     if type(size) is not int or not DOWNSCALING <= size <= PATCH_PX_MAX or size % DOWNSCALING:
         raise ModelError(f"its patch size is {size!r}, not a multiple of 8 up to 256", ANOTHER_FILE, name)

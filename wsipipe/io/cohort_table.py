@@ -80,7 +80,7 @@ def read_cohort(source: Path, out: Path) -> Cohort:
     Raises
     ------
     UsageError
-        If there is no such folder or file, or nothing in it that could be a slide.
+        If there is no such folder or file, if it is a slide itself, or holds nothing that could be one.
     """
     if source.is_dir():
         entries = [Entry(path, str(path)) for path in _slides_in(source, out)]
@@ -90,6 +90,8 @@ def read_cohort(source: Path, out: Path) -> Cohort:
         return _each_once(entries)
     if not source.is_file():
         raise UsageError("no such folder or file", "name a folder of slides or a CSV", str(source))
+    if source.suffix.lower() in SUFFIXES:
+        raise UsageError("is an image, no cohort", "do it with `wsipipe run`, or name a folder or a CSV", str(source))
     return _each_once(list(_rows(source)))
 
 
