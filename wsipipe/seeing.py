@@ -19,7 +19,7 @@ from wsipipe.config import Settings
 from wsipipe.describing import describe, measured_in, nearest_in
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import pick_device
-from wsipipe.gan.label import Look, arithmetic, check_patches, feed, looking, weigh
+from wsipipe.gan.label import Look, arithmetic, check_patches, feed, looking, readers, weigh
 from wsipipe.image.texture import TEXTURES, textures
 from wsipipe.io.store import CellStore, Rows
 from wsipipe.parallel import cpu_count
@@ -75,9 +75,10 @@ def label_cells(store: CellStore, model: Model, settings: Settings, report: Repo
     """Label the cells of a finished store: its patches are read once."""
     device = pick_device(settings.device)
     with report.stage("label", len(store), "cells") as stage:
-        with looking(model, device, _threads(settings), alone=False) as look:
+        threads = _threads(settings)
+        with looking(model, device, threads, alone=False) as look:
             sight = Sight(model, len(store), look, stage)
-            for _ in feed(store.patches, sight.take):
+            for _ in feed(store.patches, sight.take, readers(device, threads)):
                 pass
         sight.write(store, device)
 

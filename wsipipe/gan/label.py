@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,16 +15,22 @@ from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fast_dtype, fixed_arithmetic
 from wsipipe.gan.folded import WIDE, folded
+from wsipipe.gan.lanes import LANES, Answer, CudaStream, Lane, Lanes
 from wsipipe.gan.nets import Critic
 from wsipipe.records import DESCRIPTION
 
 CPU_BATCH, WIDE_CPU_BATCH = 64, 16
 """Cells per batch on the CPU: narrow networks are fastest at 64 to 128; the maps of wide ones (`folded.WIDE`) leave the
 processor's caches sooner."""
-CUDA_BATCH = 4096
+CUDA_BATCH, EXACT_CUDA_BATCH = 2048, 256
+"""Cells per batch on a GPU, and of those that are looked at again in float32: few, whose operations cost many times as
+much, so that filling up a large batch would cost more than all the rest."""
 
 SLICE = 8192
-"""Rows read at once; two slices are in memory at a time."""
+"""Rows read at once; as many slices are in memory at a time as there are readers."""
+
+READERS, MOST_CUDA_READERS = 2, 8
+"""Slices read at a time: one is read while the other's patches are looked at. A GPU is kept busy by more of them."""
 
 CLOSE = 0.1
 """A patch whose two best classes are this near in probability is looked at again in float32. In bfloat16 probabilities
@@ -56,7 +62,7 @@ def label(
         RGB; NumPy or Zarr, read in slices.
     device : {"cpu", "cuda"}
     threads : int
-        Batches computed at a time on the CPU.
+        Batches computed at a time on the CPU; on a GPU, slices read at a time.
     described : floating, (n, len(DESCRIPTION)), optional
         Descriptions of the cells. Without them Q judges by the patches alone, as it does for cells that G draws.
     progress : callable, optional
@@ -86,7 +92,7 @@ def label(
         def take(start: int, rows: NDArray[np.uint8]) -> None:
             seen[start : start + len(rows)] = look(rows)
 
-        for done in feed(patches, take):
+        for done in feed(patches, take, readers(device, threads)):
             if progress is not None:
                 progress(done, total)
     weighed = weigh(model, seen, described)
@@ -108,8 +114,13 @@ def check_patches(model: Model, patches: Any) -> None:
         )
 
 
-def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None]) -> Iterator[int]:
-    """Call `take` with the first row and the patches of every slice, two at a time; yields how many rows are done."""
+def readers(device: str, threads: int) -> int:
+    """Slices to read at a time, where `threads` threads may be kept busy."""
+    return READERS if device == "cpu" else min(max(READERS, threads), MOST_CUDA_READERS)
+
+
+def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None], at_once: int = READERS) -> Iterator[int]:
+    """Call `take` with the first row and the patches of every slice, `at_once` at a time; yields how many are done."""
     total = patches.shape[0]
 
     def one(start: int) -> int:
@@ -117,7 +128,7 @@ def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None]) -> Iterat
         take(start, rows)
         return start + len(rows)
 
-    with _pool(2, "read") as pool:  # one reads while the other's patches are looked at
+    with _pool(at_once, "read") as pool:
         yield from pool.map(one, range(0, total, SLICE))
 
 
@@ -125,8 +136,9 @@ def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None]) -> Iterat
 def looking(model: Model, device: str, threads: int, *, alone: bool = True) -> Iterator[Look]:
     """Q's opinion on patches alone, while the context lasts; any number of threads may ask at once.
 
-    Every batch has the same size (the last is filled up with black patches) and is computed by one thread alone, so
-    that the answer for a patch depends on nothing but the patch: not on `threads`, nor on which patches it comes with.
+    Every batch has the same size (the last is filled up with black patches) and is computed by one thread alone (on a
+    GPU by one stream), so that the answer for a patch depends on nothing but the patch: not on `threads`, nor on which
+    patches it comes with.
     Where the hardware multiplies bfloat16, the trunk computes in it (`arithmetic` says which it is). Where the patch
     alone decides, one whose two best classes are close is looked at again in float32.
 
@@ -146,24 +158,41 @@ def looking(model: Model, device: str, threads: int, *, alone: bool = True) -> I
     """
     critic, dtype = model.critic(device), fast_dtype(device)
     exact, fast = folded(critic), folded(critic, dtype)
-    batch, workers = (cpu_batch(model), max(1, threads)) if device == "cpu" else (CUDA_BATCH, 1)
+    way = _way(model, device, threads)
 
-    with fixed_arithmetic(1), _pool(workers, "look") as pool:
+    with fixed_arithmetic(1), _pool(way.at_once, "look") as pool:
 
-        def asked(net: Critic, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def asked(net: Critic, patches: NDArray[np.uint8], batch: int) -> NDArray[np.float32]:
             parts = [patches[at : at + batch] for at in range(0, len(patches), batch)]
-            answers = [pool.submit(_answer, net, part, batch, device) for part in parts]
+            answers = [pool.submit(way.answer, net, part, batch) for part in parts]
             none = np.empty((0, model.config.classes), np.float32)
             return np.concatenate([none, *(answer.result() for answer in answers)])
 
         def look(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-            found = asked(fast, patches)
+            found = asked(fast, patches, way.batch)
             if dtype != torch.float32 and (alone or not model.config.describe):
                 close = np.flatnonzero(_is_close(found))
-                found[close] = asked(exact, patches[close])
+                found[close] = asked(exact, patches[close], way.exact_batch)
             return found
 
         yield look
+
+
+class _Way(NamedTuple):
+    """How batches are answered on a device: their sizes, how many at a time, and by what."""
+
+    batch: int
+    exact_batch: int
+    at_once: int
+    answer: Answer
+
+
+def _way(model: Model, device: str, threads: int) -> _Way:
+    if device == "cpu":
+        return _Way(cpu_batch(model), cpu_batch(model), max(1, threads), _answer)
+    shape = (model.patch_px, model.patch_px, 3)
+    lanes = Lanes([Lane(CudaStream(), CUDA_BATCH, shape, model.config.classes) for _ in range(LANES)])
+    return _Way(CUDA_BATCH, EXACT_CUDA_BATCH, LANES, lanes.answer)
 
 
 def cpu_batch(model: Model) -> int:
@@ -239,11 +268,11 @@ def _pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
 
 
 @torch.inference_mode()
-def _answer(critic: Critic, rows: NDArray[np.uint8], batch: int, device: str) -> NDArray[np.float32]:
+def _answer(critic: Critic, rows: NDArray[np.uint8], batch: int) -> NDArray[np.float32]:
     filled = np.zeros((batch, *rows.shape[1:]), np.uint8)
     filled[: len(rows)] = rows
-    found = critic.log_classes(to_unit(torch.from_numpy(filled).to(device)))
-    return np.asarray(found[: len(rows)].cpu().numpy())
+    found = critic.log_classes(to_unit(torch.from_numpy(filled)))
+    return np.asarray(found[: len(rows)].numpy())
 
 
 def _is_close(seen: NDArray[np.float32]) -> NDArray[np.bool_]:
