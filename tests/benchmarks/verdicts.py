@@ -43,8 +43,8 @@ SEEDS = 5
 """Of k-means: repeat r uses classes of seed r modulo this, so that no lucky start counts."""
 
 COHORT, SHIPPED, K_MEANS = "model of the cohort", "model that ships", "k-means on shape and stain"
-COUNTED = ", counted"
-"""Models' slides are judged by expected shares, as `classify` does; with this, by counted cells."""
+COUNTED, EXPECTED = ", counted", ", expected"
+"""Without these words slides are judged as `classify` does: by expected shares where classes are many, else counted."""
 Counts = NDArray[np.float64]
 
 
@@ -109,9 +109,9 @@ class Cohort:
         """Name, and what gives the counts (or another vector of the slides) for a seed."""
         return {
             COHORT: lambda _: self.expected(self.cohort_model()),
-            SHIPPED: lambda _: self.expected(load_model("default")),
+            SHIPPED: lambda _: self.counts(self.model_classes(load_model("default"))),
             COHORT + COUNTED: lambda _: self.counts(self.model_classes(self.cohort_model())),
-            SHIPPED + COUNTED: lambda _: self.counts(self.model_classes(load_model("default"))),
+            SHIPPED + EXPECTED: lambda _: self.expected(load_model("default")),
             K_MEANS: lambda seed: self.counts(self.k_means(seed)),
             "nuclei: half of the cells, at random": self.half,
             "nuclei: a quarter of the cells, at random": lambda seed: self.half(seed, 0.25),

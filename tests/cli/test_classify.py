@@ -199,16 +199,17 @@ def test_labels_that_the_classifier_cannot_give(tmp_path: Path, capsys) -> None:
     assert "true labels that the classifier cannot give: A: it gives a, b" in err
 
 
-def test_expected_shares_are_taken_where_they_lie_beside(tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize(("k", "usual"), [(5, "counted"), (10, "expected")])
+def test_expected_shares_are_taken_where_classes_are_many(k: int, usual: str, tmp_path: Path, capsys) -> None:
     """The counts tell nothing here, the expected shares everything."""
-    folder, rng = cohort(tmp_path), np.random.default_rng(0)
+    folder, rng = cohort(tmp_path, k=k), np.random.default_rng(0)
     rows = []
     for i in range(32):
-        e = rng.dirichlet(np.full(5, 200.0)) + 0.2 * (i % 2) * np.eye(5)[4]
-        counts = tuple(rng.multinomial(150, np.full(5, 0.2)))
+        e = rng.dirichlet(np.full(k, 200.0)) + 0.2 * (i % 2) * np.eye(k)[4]
+        counts = tuple(rng.multinomial(150, np.full(k, 1 / k)))
         rows.append(ProportionsRow(f"s{i:02}", counts, 1.0, (), "0123456789abcdef", tuple(e / e.sum())))
-    proportions_csv(folder / "proportions.csv", rows, [f"c{i}" for i in range(5)])
-    expected_csv(folder / "expected.csv", rows, [f"c{i}" for i in range(5)])
+    proportions_csv(folder / "proportions.csv", rows, [f"c{i}" for i in range(k)])
+    expected_csv(folder / "expected.csv", rows, [f"c{i}" for i in range(k)])
     tables = [folder / "proportions.csv", "--labels", folder / "labels.csv", "-o"]
     found = {}
     for shares in ("", "expected", "counted"):
@@ -217,15 +218,16 @@ def test_expected_shares_are_taken_where_they_lie_beside(tmp_path: Path, capsys)
             capsys, "classify", "cv", *tables, out, *QUICK, *(["--shares", shares] if shares else [])
         )
         assert code == 0, err
-        kind = shares or "expected"
+        kind = shares or usual
         assert ("slides are judged by expected shares" in err) == (kind == "expected")
         scores = json.loads((out / "scores.json").read_text())
         assert scores["shares"] == kind
         found[shares] = scores["classifiers"][0]["f1"]
-    assert found[""] == found["expected"] > 0.95
+    assert found[""] == found[usual]
+    assert found["expected"] > 0.95
     assert found["counted"] < 0.8
 
-    assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f")[0] == 0
+    assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f", "--shares", "expected")[0] == 0
     predict = ["classify", "predict", folder / "proportions.csv", "--classifier", tmp_path / "f" / "classifier.json"]
     assert wsipipe(capsys, *predict, "-o", tmp_path / "p.csv")[0] == 0
     assert [row["verdict"] for row in rows_of(tmp_path / "p.csv")] == ["normal", "tumour"] * 16

@@ -17,8 +17,8 @@ _LABELS = click.option("--labels", required=True, type=_FILE, metavar="CSV",
 _FOLDER = click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
                        metavar="DIR", help="Folder to write into.")  # fmt: skip
 _SHARES = click.option("--shares", type=click.Choice(("expected", "counted")), default=None,
-                       help="Judge by expected.csv beside the table (means of the cells' probabilities), which is "
-                       "done where it is there, or by the counted cells.")  # fmt: skip
+                       help="Judge by expected.csv beside the table (means of the cells' probabilities) or by the "
+                       "counted cells; unless said, by the first from 10 classes on.")  # fmt: skip
 _WHICH = click.option("--classifier", type=click.Choice(_CLASSIFIERS), default="linear-svm", show_default=True,
                       help="For cv: the one tested and explained; choose it before you see scores.")  # fmt: skip
 
