@@ -95,6 +95,9 @@ def _whole(folder: SlideFolder, model_hash: str) -> str:
 def _proportions(out: OutputFolder, model: Model | None) -> Check:
     """Compare the cohort's tables with what the stores say."""
     finished = out.finished()
+    missing = [path.name for path in (out.proportions, out.expected) if not path.is_file()]
+    if missing:
+        return Check(missing[0], "FAIL", "missing: run `wsipipe proportions`, which writes it again")
     try:
         rows = _by_slide(out.proportions)
         for slide_id, row in _by_slide(out.expected).items():

@@ -23,7 +23,7 @@ from wsipipe.io.verdict_files import (
     write_table,
 )
 from wsipipe.progress import Reporter
-from wsipipe.verdicts import load_proportions, load_slides, write_left_out
+from wsipipe.verdicts import JUDGED_BY, load_proportions, load_slides, tell_left_out, write_left_out
 
 SEEN = "the classifier was fitted to it"
 """Note on a slide whose verdict says little about the classifier."""
@@ -72,7 +72,7 @@ def write_classifier(classifier: Classifier, slides: LabelledSlides, folder: Pat
     return path
 
 
-def predict(proportions: Path, classifier_file: Path, target: Path) -> list[tuple[str, str]]:
+def predict(proportions: Path, classifier_file: Path, target: Path, report: Reporter) -> list[tuple[str, str]]:
     """Write a verdict, probabilities and reasons for every slide; slide_id and verdict ("" without cells) of each.
 
     Raises
@@ -92,6 +92,7 @@ def predict(proportions: Path, classifier_file: Path, target: Path) -> list[tupl
             "label the slides with that model (wsipipe label OUT --model), or fit a classifier to these proportions",
             classifier_file.name,
         )
+    report.say(f"slides are judged by {JUDGED_BY[table.shares]}")
     judged = np.flatnonzero(table.counts.sum(axis=1) > 0)
     fields = [["", *[""] * len(classifier.labels), "", "no cells"] for _ in table.slide_ids]
     seen = set(classifier.facts.get("trained_on", ()))
@@ -125,8 +126,7 @@ def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]
     ones = np.ones((len(said.slide_ids), 1))  # every slide with a verdict counts
     rows = [(names_of(row.slide), row.label, "") for row in truth.rows]
     slides = join_labels(said.slide_ids, ones, rows, has_patients=False)
-    for slide, reason in slides.left_out:
-        warn(f"{slide}: {reason.replace('among the proportions', 'among the predictions')}; it is left out")
+    tell_left_out([(s, why.replace("the proportions", "the predictions")) for s, why in slides.left_out], warn)
     strangers = sorted(set(slides.labels) - set(said.labels))
     if strangers:
         raise UsageError(

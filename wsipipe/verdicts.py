@@ -1,6 +1,7 @@
 """How well slides can be judged by their proportions: labels joined, cross-validation, its tables."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,10 +149,7 @@ def load_slides(
     report.say(f"slides are judged by {JUDGED_BY[table.shares]}")
     rows = [(names_of(row.slide), row.label, row.patient) for row in said.rows]
     slides = join_labels(table.slide_ids, table.counts, rows, said.has_patients)
-    for slide, reason in slides.left_out[:_LISTED]:
-        report.warn(f"{slide}: {reason}; it is left out")
-    if len(slides.left_out) > _LISTED:
-        report.warn(f"... and {len(slides.left_out) - _LISTED} more are left out; unmatched.csv lists all")
+    tell_left_out(slides.left_out, report.warn, "; unmatched.csv lists all")
     if not said.has_patients:
         report.warn(NO_PATIENTS)
     return table, slides
@@ -245,6 +243,14 @@ def _score_row(result: OutOfFold, groups: NDArray[np.intp], seed: int) -> dict[s
     row["calibration_error"] = float(np.median([m.error for m in measured]))
     row["vectors"] = dict(sorted(result.chosen.items()))
     return row
+
+
+def tell_left_out(left_out: Sequence[tuple[str, str]], warn: Callable[[str], None], rest: str = "") -> None:
+    """A line on each of the first slides without a partner, and one on all others, which ends with `rest`."""
+    for slide, reason in left_out[:_LISTED]:
+        warn(f"{slide}: {reason}; it is left out")
+    if len(left_out) > _LISTED:
+        warn(f"... and {len(left_out) - _LISTED} more are left out{rest}")
 
 
 def write_left_out(slides: LabelledSlides, folder: Path) -> None:

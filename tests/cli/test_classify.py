@@ -199,6 +199,19 @@ def test_labels_that_the_classifier_cannot_give(tmp_path: Path, capsys) -> None:
     assert "true labels that the classifier cannot give: A: it gives a, b" in err
 
 
+def test_labels_of_many_other_slides_do_not_bury_the_scores(tmp_path: Path, capsys) -> None:
+    (tmp_path / "v.csv").write_text("slide_id,verdict,p_a,p_b,reasons,note\ns,a,0.9,0.1,,\nt,a,0.8,0.2,,\n")
+    others = "".join(f"o{i},b\n" for i in range(50))
+    (tmp_path / "l.csv").write_text(f"slide_id,label\ns,a\nt,a\n{others}")
+    code, out, err = wsipipe(capsys, "evaluate", "slides", tmp_path / "v.csv", "--labels", tmp_path / "l.csv")
+    assert code == 0, err
+    assert len(err.splitlines()) == 11
+    assert "warning: o0: has a label but no row among the predictions; it is left out" in err
+    assert err.endswith("warning: ... and 40 more are left out\n")
+    names, values = (line.split() for line in out.splitlines()[:2])
+    assert dict(zip(names, values, strict=True))["auc"] == "-", "one label has no AUC"
+
+
 @pytest.mark.parametrize(("k", "usual"), [(5, "counted"), (10, "expected")])
 def test_expected_shares_are_taken_where_classes_are_many(k: int, usual: str, tmp_path: Path, capsys) -> None:
     """The counts tell nothing here, the expected shares everything."""
@@ -229,7 +242,9 @@ def test_expected_shares_are_taken_where_classes_are_many(k: int, usual: str, tm
 
     assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f", "--shares", "expected")[0] == 0
     predict = ["classify", "predict", folder / "proportions.csv", "--classifier", tmp_path / "f" / "classifier.json"]
-    assert wsipipe(capsys, *predict, "-o", tmp_path / "p.csv")[0] == 0
+    code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "p.csv")
+    assert code == 0, err
+    assert "slides are judged by expected shares" in err
     assert [row["verdict"] for row in rows_of(tmp_path / "p.csv")] == ["normal", "tumour"] * 16
     (folder / "expected.csv").unlink()
     code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "q.csv")

@@ -289,6 +289,10 @@ def test_doctor_names_what_is_damaged(tmp_path: Path, capsys) -> None:
     code, out, _ = wsipipe(capsys, "doctor", tmp_path / "out")
     assert code == 1
     assert any(line.startswith("FAIL s:") for line in out.splitlines())
+    (tmp_path / "out/expected.csv").unlink()
+    code, out, _ = wsipipe(capsys, "doctor", tmp_path / "out")
+    assert code == 1
+    assert "FAIL expected.csv: missing: run `wsipipe proportions`, which writes it again" in out.splitlines()
 
 
 def test_demo_on_a_small_slide(tmp_path: Path, capsys) -> None:

@@ -59,9 +59,12 @@ def test_expected_cells_of_the_same_slides(tmp_path: Path) -> None:
         ((",m1", ",m2"), "says other cells than proportions.csv of =a"),
         (("'=a", "x"), "says nothing of =a"),
         (("0.62500000", "many"), "says nothing of =a"),
+        (("0.62500000", "0.9"), "has shares of =a that do not sum to 1"),
+        (("0.62500000,0.37500000", "1.5,-0.5"), "has shares of =a that do not sum to 1"),
+        (("0.62500000", "nan"), "has shares of =a that do not sum to 1"),
         (("e_c1,", ""), "is no expected.csv of these classes"),
     ],
-    ids=("cells", "model", "slide", "number", "classes"),
+    ids=("cells", "model", "slide", "number", "sum", "negative", "nan", "classes"),
 )
 def test_expected_cells_of_others_are_refused(change: tuple[str, str], words: str, tmp_path: Path) -> None:
     slides_of(tmp_path)

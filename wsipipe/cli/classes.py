@@ -26,7 +26,7 @@ _COLUMNS = {"area_um2": "area um2", "eccentricity": "eccentricity", "solidity": 
 @click.option("--name", "names", multiple=True, metavar="CLASS=NAME",
               help="Name a class, such as c2=lymphocyte; may be given several times.")  # fmt: skip
 @click.option("--color", "colors", multiple=True, metavar="CLASS=#RRGGBB",
-              help="Colour a class, such as c2=#0072B2; may be given several times.")  # fmt: skip
+              help="Colour a class, such as c2=#AA4499; may be given several times.")  # fmt: skip
 @click.option("--suggest", is_flag=True,
               help="Say how many classes the cells support, no label seen (-k of train): strength is how well those of "
               "one half of the cells are told again from the other half.")  # fmt: skip

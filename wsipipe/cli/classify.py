@@ -110,12 +110,13 @@ def predict(proportions: Path, classifier: Path, out: Path, debug: bool) -> int:
     """A verdict, probabilities and reasons for every slide."""
     from wsipipe.judging import predict as predict_slides  # noqa: PLC0415 - heavy
 
-    said = predict_slides(proportions, classifier, out)
+    console = Console()
+    said = predict_slides(proportions, classifier, out, console)
     found: dict[str, int] = {}
     for _, verdict in said:
         found[verdict or "no verdict"] = found.get(verdict or "no verdict", 0) + 1
     counts = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
-    Console().say(f"{out}: {len(said)} slides: {counts}")
+    console.say(f"{out}: {len(said)} slide{'s' if len(said) != 1 else ''}: {counts}")
     return 0
 
 

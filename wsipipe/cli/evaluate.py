@@ -97,4 +97,6 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _text(value: Any) -> str:
+    if value is None:  # it cannot be said, as the AUC of one label
+        return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -21,7 +21,10 @@ PATIENT_COLUMNS = ("patient", "patient_id", "case_id")
 COUNTED, EXPECTED = SHARES = ("counted", "expected")
 """What slides are judged by: each cell counted for its class, or the means of the cells' probabilities."""
 
-COUNT_INSTEAD = "run `wsipipe proportions` on the folder, or say --shares counted"
+COUNT_INSTEAD = "run `wsipipe proportions` on the folder, or fit to counts (classify cv and fit: --shares counted)"
+
+_ROUNDED = 1e-6
+"""How far written shares may sum from 1: they have eight decimals."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
             raise UsageError(f"says nothing of {slide_id}", COUNT_INSTEAD, path.name) from error
         if said != cells or (cells and model != table.model):
             raise UsageError(f"says other cells than proportions.csv of {slide_id}", COUNT_INSTEAD, path.name)
+        if cells and not (own.min() >= 0 and abs(own.sum() / cells - 1) <= _ROUNDED):
+            raise UsageError(f"has shares of {slide_id} that do not sum to 1", COUNT_INSTEAD, path.name)
     return replace(table, counts=counts, shares=EXPECTED)
 
 
