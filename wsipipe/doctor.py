@@ -69,7 +69,8 @@ def check_output(path: Path) -> Iterator[Check]:
         yield _tried(folder.slide_id, partial(_whole, folder, model.hash if model else ""))
     if model is not None:
         yield _tried("classes.toml", lambda: ", ".join(c.name for c in class_names(out, model)))
-    yield _proportions(out, model)
+    if model is not None or not out.model.is_file():
+        yield _proportions(out, model)
 
 
 def _whole(folder: SlideFolder, model_hash: str) -> str:

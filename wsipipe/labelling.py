@@ -77,7 +77,7 @@ def model_at_hand(out: OutputFolder, settings: Settings) -> Model | None:
     """
     if settings.train and settings.model:
         raise UsageError("cannot go with --model", "leave one of them out", "--train")
-    there = load(out.model) if out.model.is_file() and not settings.overwrite else None
+    there = _own_model(out) if out.model.is_file() and not settings.overwrite else None
     if there is not None and settings.train and there.facts.get("origin") != TRAINED:
         raise OutputMismatchError(
             f"its labels are of model {there.hash}, which was given",
@@ -127,7 +127,7 @@ def check_shipped(out: OutputFolder, settings: Settings) -> None:
 def keep_model(out: OutputFolder, model: Model, origin: str) -> Model:
     """Copy a model into OUT, with a word on how it came there; its class names go when it is another one."""
     kept = dataclasses.replace(model, facts={**model.facts, "origin": origin})
-    if not out.model.is_file() or load(out.model).hash != kept.hash:
+    if _hash_of(out.model) != kept.hash:
         out.classes.unlink(missing_ok=True)  # names belong to the classes of one model
         save(kept, out.model)
     return kept
@@ -265,6 +265,23 @@ def model_beforehand(out: OutputFolder, settings: Settings, *, shipped: bool) ->
         return load_model(DEFAULT_MODEL) if shipped and not settings.train else None
     check_kind(model, settings.recipe.patches.size_px, settings.recipe.patches.mpp, f"model {model.hash}")
     return model
+
+
+def _own_model(out: OutputFolder) -> Model:
+    """The model in an output, or how to get on without it."""
+    try:
+        return load(out.model)
+    except ModelError as error:
+        remedy = f"use `wsipipe label {out.path.name} --model NAME|FILE`, which keeps the cells, or --overwrite"
+        raise ModelError(error.what, remedy, f"{out.path.name}/{out.model.name}") from error
+
+
+def _hash_of(file: Path) -> str:
+    """Hash of a model file; "" of one that is not there or cannot be read, so that another takes its place."""
+    try:
+        return load(file).hash
+    except ModelError:
+        return ""
 
 
 def _check_training(out: OutputFolder, model: Model, settings: Settings) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import safetensors
+from safetensors.torch import load_file, save
 
 from tests.synth import write_tiny_slide
 from wsipipe.cli.main import main
@@ -57,3 +59,34 @@ def test_what_failed_may_be_tried_with_the_recipe_that_the_error_names(tmp_path:
     code, _, err = wsipipe(capsys, *call, "--recipe", "he-40x")
     assert code == 2, "what is finished is not mixed with another recipe"
     assert "made with another recipe" in err
+
+
+def test_a_table_is_no_slide(tmp_path: Path, capsys) -> None:
+    (tmp_path / "cohort.csv").write_text("path\na.svs\n")
+    code, _, err = wsipipe(capsys, "segment", tmp_path / "cohort.csv", "-o", tmp_path / "out", "--recipe", "toy")
+    assert code == 1
+    assert err == "error: cohort: is a table, no slide: give a CSV of slides to `wsipipe batch`\n"
+
+
+def test_an_output_whose_model_is_of_another_version_is_labelled_anew(tmp_path: Path, capsys) -> None:
+    out, toy = tmp_path / "out", ("--recipe", "toy", "--workers", "1")
+    call = ("run", write_tiny_slide(tmp_path, "s.tiff"), "-o", out, *toy)
+    assert wsipipe(capsys, *call)[0] == 0
+    before = (out / "s" / "cells.csv").read_bytes()
+    with safetensors.safe_open(out / "model.safetensors", "pt") as file:
+        header = file.metadata()
+    tensors = load_file(out / "model.safetensors")
+    tensors.pop("critic.sharpness")
+    (out / "model.safetensors").write_bytes(save(tensors, header))
+    code, _, err = wsipipe(capsys, *call)
+    assert code == 1
+    assert err == (
+        "error: out/model.safetensors: made by another version of wsipipe (its tensors are not those of the networks "
+        "it names): use `wsipipe label out --model NAME|FILE`, which keeps the cells, or --overwrite\n"
+    )
+    code, said, _ = wsipipe(capsys, "doctor", out)
+    assert code == 1
+    assert [line.split(":")[0] for line in said.splitlines()] == ["FAIL model", "PASS s"]
+    assert wsipipe(capsys, "label", out, "--model", "default", "--workers", "1")[0] == 0
+    assert wsipipe(capsys, "doctor", out)[0] == 0
+    assert (out / "s" / "cells.csv").read_bytes() == before

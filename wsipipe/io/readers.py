@@ -141,6 +141,8 @@ def reopened(opener: Callable[[Path], _Handle], path: Path) -> _Handle:
 def _head(path: Path) -> bytes:
     if path.is_dir():
         raise UnreadableSlideError("is a folder", "name a slide file, or use `wsipipe batch` for a folder of slides")
+    if path.suffix.lower() == ".csv":
+        raise UnreadableSlideError("is a table, no slide", "give a CSV of slides to `wsipipe batch`")
     try:
         with path.open("rb") as file:
             head = file.read(16)
