@@ -5,6 +5,7 @@
 
 `run` appends one JSON line for every training and goes on where it stopped; `show` prints the tables of
 docs/benchmarks.md. Nuclei are the given ones (`--nuclei` of the project's own pipeline), every one labelled.
+`--device cuda` trains and labels on a GPU, and the lines say so.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import Drawn, draw_cells
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.criteria import CHOSEN_BY, criteria
+from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import label
 from wsipipe.gan.train import train
 from wsipipe.io.output import OutputFolder
@@ -135,11 +137,11 @@ def joined(images: list[Labelled], which: list[int]) -> tuple[CellData, NDArray[
     return data, np.concatenate([images[i].truth for i in which])
 
 
-def labelled(model: Model, images: list[Labelled], which: list[int]) -> NDArray[np.uint8]:
+def labelled(model: Model, images: list[Labelled], which: list[int], device: str = "cpu") -> NDArray[np.uint8]:
     """Classes of the cells of some images under a model."""
     cells, _ = joined(images, which)
     described = np.concatenate([images[i].described for i in which])
-    return label(model, cells.patches, device="cpu", threads=1, described=described)[0]
+    return label(model, cells.patches, device=device, threads=1, described=described)[0]
 
 
 def scored(truth: NDArray[np.str_], classes: NDArray[Any]) -> dict[str, float]:
@@ -149,7 +151,7 @@ def scored(truth: NDArray[np.str_], classes: NDArray[Any]) -> dict[str, float]:
     return {"ami": scores.ami, "ari": scores.ari, "purity": scores.purity}
 
 
-def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int) -> dict[str, Any]:
+def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int, device: str) -> dict[str, Any]:
     """Train on one half, score the other."""
     tuned, held = halves(len(images), split)
     cells, truth = joined(images, held)
@@ -159,7 +161,7 @@ def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int) ->
         found = baseline_classes(fitted, cells, k, seed)
         return {name: scored(truth, classes) for name, classes in found.items()}
     if what == "shipped":
-        classes = labelled(load_model("default"), images, held)
+        classes = labelled(load_model("default"), images, held, device)
         return {"shipped": scored(truth, classes)}
     config = dataclasses.replace(variants()[what], classes=k)
     drawn: Drawn = draw_cells([images[i].store for i in sorted(tuned)], config, seed, Path())
@@ -168,13 +170,13 @@ def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int) ->
         drawn.patches,
         config,
         seed=seed,
-        device="cpu",
+        device=device,
         patch_mpp=drawn.patch_mpp,
         described=drawn.described,
         start=start,
     )
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    classes = labelled(model, images, held)
+    classes = labelled(model, images, held, device)
     shares = np.bincount(classes, minlength=k) / len(classes)
     unseen = draw_cells([images[i].store for i in sorted(held)], config, seed, Path())
     return {
@@ -204,8 +206,8 @@ def run(args: argparse.Namespace) -> None:
         for what, split, seed, k in todo(args):
             if (named, what, split, seed, k) in done:
                 continue
-            row = {"data": named, "what": what, "split": split, "seed": seed, "k": k}
-            row |= one_run(what, images, split, seed, k)
+            row = {"data": named, "what": what, "split": split, "seed": seed, "k": k, "device": args.device}
+            row |= one_run(what, images, split, seed, k, args.device)
             with args.results.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
@@ -312,7 +314,11 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[K])
     parser.add_argument("--patches", nargs="+", default=[""], choices=list(PATCHES))
     parser.add_argument("--even", action="store_true", help="only images at even places of the sorted names (tuning)")
+    parser.add_argument(
+        "--device", default="cpu", choices=["cpu", "cuda"], help="of training and labelling; cpu unless told"
+    )
     args = parser.parse_args()
+    pick_device(args.device)
     (run if args.do == "run" else show)(args)
 
 

@@ -1,13 +1,14 @@
 """Cells labelled a second, store to labels, beside the plain network in the same run; and how many labels agree.
 
-    python -m tests.benchmarks.label [--channels 128 24] [--model FILE ...] [--threads 2]
+    python -m tests.benchmarks.label [--channels 128 24] [--model FILE ...] [--threads 2] [--device cuda] [--output OUT]
 
-The cells are the given nuclei of CoNSeP (WSIPIPE_TEST_DATA, as in tests/real), segmented here. Without --model, a
-network of each width is trained on them for a few steps, by the rest of recipe `default`, so that its answers are
-those of a trained one. "plain" is the network as it is written in the paper: float32, a 3x3 convolution and then mean
-pooling, patches in PyTorch's own layout, a batch of 256 and one of 32 (the faster one counts), patches and descriptions
-already in memory. Ours is everything from the store to labels in it, descriptions too where the model weighs them.
-Rounds alternate; the best of three counts. CPU seconds are those of all threads.
+The cells are the given nuclei of CoNSeP (WSIPIPE_TEST_DATA, as in tests/real), segmented here, or those of a finished
+output: a GPU is done with fewer than some hundred thousand before it has begun. Without --model, a network of each
+width is trained on them for a few steps, by the rest of recipe `default`, so that its answers are those of a trained
+one. "plain" is the network as it is written in the paper: float32, a 3x3 convolution and then mean pooling, patches in
+PyTorch's own layout, a large and a small batch (the faster one counts), patches and descriptions already in memory; on
+a GPU without TF32, as ours. Ours is everything from the store to labels in it, descriptions too where the model weighs
+them. Rounds alternate; the best of three counts. CPU seconds are those of all threads.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from wsipipe.gan import label as labelling
 from wsipipe.gan import nets
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model, load
-from wsipipe.gan.device import fast_dtype
+from wsipipe.gan.device import describe_device, fast_dtype, fixed_arithmetic, pick_device
 from wsipipe.gan.train import train
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
@@ -38,6 +39,7 @@ from wsipipe.progress import Quiet
 from wsipipe.seeing import label_cells
 
 ROUNDS = 3
+PLAIN_BATCHES = {"cpu": (256, 32), "cuda": (4096, 256)}
 WIDE, WIDE_STEPS = 64, 25
 """From this width on a network learns slowly here: a few steps, with small batches."""
 
@@ -49,15 +51,22 @@ def main() -> None:
     parser.add_argument("--model", type=Path, nargs="+")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--timed", type=int, default=2048, help="cells that the plain network is timed on")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="the networks run there, cpu unless told"
+    )
+    parser.add_argument("--output", type=Path, help="label the cells of this output instead; labels are written there")
     arguments = parser.parse_args()
+    device = pick_device(arguments.device)
     data = Path(os.environ.get("WSIPIPE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
     with tempfile.TemporaryDirectory() as folder:
-        stores = segmented(data / "consep", Path(folder))
+        stores = finished(arguments.output) if arguments.output else segmented(data / "consep", Path(folder))
         patches = np.concatenate([np.asarray(store.patches[:]) for store in stores])
-        print(f"{len(patches)} cells of {len(stores)} images, {arguments.threads} threads, torch {torch.__version__}")
-        models = [load(path) for path in arguments.model or ()] or [trained(stores, c) for c in arguments.channels]
+        where = describe_device() if device == "cuda" else f"torch {torch.__version__}"
+        print(f"{len(patches)} cells of {len(stores)} images, on {device}, {arguments.threads} threads, {where}")
+        models = [load(path) for path in arguments.model or ()]
+        models = models or [trained(stores, channels, device) for channels in arguments.channels]
         for model in models:
-            compare(model, patches, stores, arguments.threads, arguments.timed)
+            compare(model, patches, stores, arguments.threads, arguments.timed, device)
 
 
 def segmented(data: Path, out: Path) -> list[CellStore]:
@@ -71,24 +80,29 @@ def segmented(data: Path, out: Path) -> list[CellStore]:
     except SystemExit as ended:
         if ended.code:
             raise
+    return finished(out)
+
+
+def finished(out: Path) -> list[CellStore]:
+    """The stores of an output."""
     return [CellStore(folder.store) for folder in OutputFolder(out).finished()]
 
 
-def trained(stores: list[CellStore], channels: int) -> Model:
+def trained(stores: list[CellStore], channels: int, device: str) -> Model:
     """A network of some width after a few steps."""
     config = dataclasses.replace(load_recipe("default").gan, channels=channels, start="random")
     if channels >= WIDE:
         config = dataclasses.replace(config, steps=WIDE_STEPS, batch=8, real_batch=32, critic_steps=1)
     begun = time.perf_counter()
     drawn = draw_cells(stores, config, 0, Path(tempfile.gettempdir()))
-    model = train(drawn.patches, config, seed=0, device="cpu", patch_mpp=drawn.patch_mpp, described=drawn.described)
+    model = train(drawn.patches, config, seed=0, device=device, patch_mpp=drawn.patch_mpp, described=drawn.described)
     print(f"{channels} channels: {config.steps} steps in {time.perf_counter() - begun:.0f} s")
     return model
 
 
-def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads: int, timed: int) -> None:
+def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads: int, timed: int, device: str) -> None:
     """Print one table for a model."""
-    critic = model.critic()
+    critic = model.critic(device)
 
     def described() -> np.ndarray:
         return np.concatenate([describe_store(s, nearest_in(s), np.arange(len(s))) for s in stores])
@@ -96,34 +110,33 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
     about = described().astype(np.float32)
 
     def plain(batch: int, every: int) -> np.ndarray:
-        torch.set_num_threads(threads)
         pooled = mock.patch.object(nets, "pooled_conv3x3", _convolve_then_pool)
-        with pooled, torch.inference_mode():
-            rows = torch.from_numpy(patches[::every])
-            seen = torch.cat([critic.log_classes(to_unit(part).contiguous()) for part in rows.split(batch)])
-            return labelling.weigh(model, seen.numpy(), about[::every])[0]
+        with pooled, fixed_arithmetic(threads), torch.inference_mode():
+            parts = torch.from_numpy(patches[::every]).split(batch)
+            seen = torch.cat([critic.log_classes(to_unit(part.to(device)).contiguous()) for part in parts])
+            return labelling.weigh(model, seen.cpu().numpy(), about[::every]).classes
 
     def ours(dtype: torch.dtype) -> np.ndarray:
-        settings = Settings(Path(), workers=threads, device="cpu")
+        settings = Settings(Path(), workers=threads, device=device)
         with mock.patch.object(labelling, "fast_dtype", return_value=dtype):
             for store in stores:
                 label_cells(store, model, settings, Quiet())
         return np.concatenate([store.labels(model.hash).classes for store in stores])
 
     def from_memory() -> np.ndarray:
-        return labelling.label(model, patches, device="cpu", threads=threads, described=about)[0]
+        return labelling.label(model, patches, device=device, threads=threads, described=about)[0]
 
-    formats = dict.fromkeys([torch.float32, fast_dtype("cpu")])
+    formats = dict.fromkeys([torch.float32, fast_dtype(device)])
+    batches = PLAIN_BATCHES[device]
     every = max(1, len(patches) // timed)
     some = len(patches[::every])
     calls: dict[str, tuple[Callable[[], np.ndarray], int]] = {
-        "plain float32, batch 256": (lambda: plain(256, every), some),
-        "plain float32, batch 32": (lambda: plain(32, every), some),
+        **{f"plain float32, batch {b}": (lambda b=b: plain(b, every), some) for b in batches},
         **{f"label, {str(d)[6:]}": (lambda d=d: ours(d), len(patches)) for d in formats},
-        f"label, {str(fast_dtype('cpu'))[6:]}, patches in memory as for plain": (from_memory, len(patches)),
+        f"label, {str(fast_dtype(device))[6:]}, patches in memory as for plain": (from_memory, len(patches)),
         "descriptions alone": (described, len(patches)),
     }
-    wanted = plain(256, 1)
+    wanted = plain(batches[0], 1)
     best = dict.fromkeys(calls, (0.0, 0.0))
     found: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):
