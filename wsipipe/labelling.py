@@ -288,8 +288,9 @@ def _check_training(out: OutputFolder, model: Model, settings: Settings) -> None
     """Refuse another `[gan]` than the one that OUT's own model was trained with."""
     changed = differences(vars(model.config), vars(settings.recipe.gan))
     if changed and model.facts.get("origin") == TRAINED:
+        only_classes = len(changed) == 1 and model.config.classes != settings.recipe.gan.classes
         raise OutputMismatchError(
             f"its model was trained with another recipe ({'; '.join(changed)})",
-            "use that recipe, another -o folder, or --overwrite",
+            f"use {f'-k {model.config.classes}' if only_classes else 'that recipe'}, another -o folder, or --overwrite",
             out.path.name,
         )

@@ -112,6 +112,7 @@ def test_another_recipe_is_refused_and_named(finished: Path, capsys) -> None:
     code, _, err = wsipipe(capsys, "run", finished / "tiny.svs", "-o", finished / "out", *TOY, "-k", "3")
     assert code == 2
     assert "classes was 5, is 3" in err
+    assert "use -k 5, another -o folder, or --overwrite" in err
 
 
 def test_train_label_and_proportions(finished: Path, tmp_path: Path, capsys) -> None:

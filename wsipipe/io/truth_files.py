@@ -12,9 +12,11 @@ import zarr
 from numpy.typing import NDArray
 
 from wsipipe.csvtext import csv_delimiter
-from wsipipe.errors import UsageError
+from wsipipe.errors import UsageError, told
 
 OME_ZARR = ".ome.zarr"
+
+_POINTS = "give columns x,y[,class]"
 
 _SAFE_CODERS = frozenset({"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"})
 
@@ -105,10 +107,10 @@ def read_points(path: Path) -> Points:
         names = rows.fieldnames or []
         x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
         if not {x, y} <= set(names):
-            raise KeyError(x)  # noqa: TRY301 - a file without rows needs its columns too
+            raise UsageError("is no list of points (no columns x and y)", _POINTS, path.name)  # rows or not
         point = "," if delimiter == ";" else "."  # where a comma begins the decimals, fields end with a semicolon
         found = [(*(float(row[n].replace(point, ".")) for n in (x, y)), row.get("class") or "") for row in rows]
     except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
-        raise UsageError(f"is no list of points ({error!r})", "give columns x,y[,class]", path.name) from error
+        raise UsageError(f"is no list of points ({told(error)})", _POINTS, path.name) from error
     xy = np.array([(px, py) for px, py, _ in found], np.float64).reshape(-1, 2)
     return Points(xy, np.array([name for _, _, name in found], np.str_))
