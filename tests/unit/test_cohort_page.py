@@ -43,6 +43,8 @@ def test_a_row_shows_picture_counts_shares_and_notes_and_leads_to_its_page() -> 
     assert sum(tag == "img" for tag, _ in page.tags) == 2
     for words in ("1,234", "494", "25.0 %", "75.0 %", "pixels are not square", "share of c1 0.9", "tumour"):
         assert words in page.words
+    assert sum(a.get("class") == "notes" for _, a in page.tags) == 2
+    assert ".cohort .notes { min-width:" in page.words, "a long note makes no tall row"
 
 
 def test_every_text_is_escaped_and_nothing_is_loaded() -> None:

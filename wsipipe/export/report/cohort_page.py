@@ -15,6 +15,7 @@ _COHORT_CSS = """
 .cohort .number { text-align: right; white-space: nowrap; }
 .cohort .name { overflow-wrap: anywhere; min-width: 8rem; }
 .cohort ul { margin: 0; padding-left: 1.1rem; }
+.cohort .notes { min-width: 16rem; }
 .cohort .failed th { color: var(--warn-line); }
 .stack { display: flex; width: 11rem; height: 1.1rem; border-radius: 3px; overflow: hidden; background: var(--track); }
 .stack i { display: block; height: 100%; }
@@ -145,7 +146,7 @@ def _row(index: int, row: CohortRow, classes: Sequence[CellClass], said: Sequenc
         + "".join(f'<td class="number">{number}</td>' for number in numbers)
         + f"<td>{_stack(row.p, classes)}</td>"
         + "".join(f'<td class="number">{share}</td>' for share in shares)
-        + f"<td>{f'<ul>{notes}</ul>' if notes else ''}</td></tr>"
+        + f'<td class="notes">{f"<ul>{notes}</ul>" if notes else ""}</td></tr>'
     )
 
 
