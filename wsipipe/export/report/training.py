@@ -71,7 +71,8 @@ def training_page(report: TrainingReport) -> str:
         section(
             "What the generator draws",
             "".join(_class(i, one) for i, one in enumerate(report.classes)),
-            "Not real cells: what the model takes for typical of each class. Shares are of the training cells.",
+            "Not real cells: how the model draws each class, coarsely after a short training. Labels do not depend on "
+            "the pictures. Shares are of the training cells.",
         ),
         facts("The model", report.facts),
         facts("Settings", report.settings),
