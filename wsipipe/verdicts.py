@@ -1,6 +1,7 @@
 """How well slides can be judged by their proportions: labels joined, cross-validation, its tables."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,13 @@ def load_slides(
     rows = [(names_of(row.slide), row.label, row.patient) for row in said.rows]
     slides = join_labels(table.slide_ids, table.counts, rows, said.has_patients)
     tell_left_out(slides.left_out, report.warn, "; unmatched.csv lists all")
+    used = set(slides.slide_ids)
+    flagged = Counter(flag for i, own in zip(table.slide_ids, table.flags, strict=True) if i in used for flag in own)
+    if flagged:
+        found = ", ".join(f"{flag} {count}" for flag, count in sorted(flagged.items()))
+        report.warn(
+            f"flagged among the {len(used)} slides: {found}; look at them before you believe what sets them apart"
+        )
     if not said.has_patients:
         report.warn(NO_PATIENTS)
     return table, slides

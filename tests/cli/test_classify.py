@@ -106,6 +106,19 @@ def test_what_has_no_partner_is_listed_and_missing_patients_are_said_loudly(tmp_
     assert "Permutation test" not in page
 
 
+def test_flags_of_slides_are_said(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path)
+    path = folder / "proportions.csv"
+    lines = path.read_text().splitlines()
+    for row, flags in ((1, "stain_fallback"), (2, "few_cells;stain_fallback")):
+        lines[row] = lines[row].replace(",,0123", f",{flags},0123")
+    path.write_text("\n".join(lines) + "\n")
+    call = ["classify", "fit", path, "--labels", folder / "labels.csv", "-o", tmp_path / "v"]
+    code, _, err = wsipipe(capsys, *call)
+    assert code == 0
+    assert "warning: flagged among the 32 slides: few_cells 1, stain_fallback 2; look at them before" in err
+
+
 def test_few_slides_or_one_label_is_an_error_that_says_how_many(tmp_path: Path, capsys) -> None:
     folder = cohort(tmp_path, n=12)
     call = ["classify", "cv", folder / "proportions.csv", "--labels", folder / "labels.csv", "-o", tmp_path / "v"]

@@ -41,6 +41,8 @@ class ProportionTable:
         Cells of each class: counted, or as many as are expected.
     model : str
         Hash of the model behind all rows; "" when no row has cells.
+    flags : tuple of tuple of str
+        Of each row: what is to be known before it is used.
     shares : {"counted", "expected"}
     """
 
@@ -48,6 +50,7 @@ class ProportionTable:
     class_names: tuple[str, ...]
     counts: NDArray[np.float64]
     model: str
+    flags: tuple[tuple[str, ...], ...]
     shares: str = COUNTED
 
 
@@ -93,10 +96,11 @@ def read_proportions(path: Path) -> ProportionTable:
     if header[:2] != ["slide_id", "n_cells"] or k < 1 or stop != 2 + 2 * k or "model" not in header[stop:]:
         raise _not_proportions(path, "its columns are others")
     names = tuple(name.removeprefix("n_") for name in header[2 : 2 + k])
-    hash_at = header.index("model", stop)
+    hash_at, flags_at = header.index("model", stop), stop + 1
     try:
         counts = np.array([[float(int(field)) for field in row[2 : 2 + k]] for row in rows], np.float64).reshape(-1, k)
         models = {csv_text(row[hash_at]) for row, own in zip(rows, counts, strict=True) if own.sum() > 0}
+        flags = tuple(tuple(filter(None, csv_text(row[flags_at]).split(";"))) for row in rows)
     except (ValueError, IndexError) as error:
         raise _not_proportions(path, str(error)) from error
     if len(models) > 1:
@@ -105,7 +109,8 @@ def read_proportions(path: Path) -> ProportionTable:
             "label all slides with one model",
             path.name,
         )
-    return ProportionTable(tuple(csv_text(row[0]) for row in rows), names, counts, models.pop() if models else "")
+    slide_ids = tuple(csv_text(row[0]) for row in rows)
+    return ProportionTable(slide_ids, names, counts, models.pop() if models else "", flags)
 
 
 def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
