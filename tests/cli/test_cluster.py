@@ -54,7 +54,7 @@ def reference(cohort: Path) -> dict[str, bytes]:
     done = batch(cohort / "slides", "-o", cohort / "one", "--recipe", cohort / "recipe.toml", "--workers", "1")
     assert done.returncode == 0, done.stderr
     found = tables(cohort / "one")
-    assert len(found) == 9
+    assert len(found) == 10
     return found
 
 
