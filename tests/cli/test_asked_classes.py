@@ -4,18 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls import code_and_stderr as wsipipe
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
 
 TOY = ["--recipe", "toy", "--workers", "1"]
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit code and stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0), capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
 
 TOY = ["--recipe", "toy"]
 ROOT = Path(__file__).parents[2]
@@ -27,16 +27,6 @@ def look(event, arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(look)
 """
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return int(stopped.value.code or 0), out, err
 
 
 def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls import wsipipe
 from tests.synth import tiny_slide, write_tiny_slide
 from wsipipe.cli.main import main
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return int(stopped.value.code or 0), out, err
 
 
 @pytest.fixture(scope="module")

@@ -7,23 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
 from wsipipe.cohort.proportions import ProportionsRow
 from wsipipe.export.tables import expected_csv, proportions_csv
 from wsipipe.io.output import slide_digest
 
 QUICK = ["--repeats", "1", "--permutations", "4"]
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return int(stopped.value.code or 0), out, err
 
 
 def cohort(folder: Path, n: int = 32, model: str = "0123456789abcdef", seed: int = 0, k: int = 5) -> Path:

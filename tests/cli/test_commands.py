@@ -12,20 +12,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from tests.calls import wsipipe
 from tests.synth import tiny_slide, write_tiny_slide
 from wsipipe.cli.main import COMMANDS, main
 
 TOY = ["--recipe", "toy", "--workers", "1"]
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return int(stopped.value.code or 0), out, err
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from tests.calls import code_and_stderr as wsipipe
 from tests.slides import write_scn
 from tests.synth import tiny_slide
 from wsipipe.cli.main import main
@@ -21,14 +22,6 @@ from wsipipe.io.truth_files import read_mask
 
 CORNER = (1000, 700)
 TOY = ["--recipe", "toy", "--workers", "1"]
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit code and stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0), capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,8 @@ import pytest
 import safetensors
 from safetensors.torch import load_file, save
 
+from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return int(stopped.value.code or 0), out, err
 
 
 @pytest.mark.parametrize("group", [(), ("evaluate",), ("classify",)])
