@@ -62,9 +62,13 @@ def test_expected_cells_of_the_same_slides(tmp_path: Path) -> None:
         (("0.62500000", "0.9"), "has shares of =a that do not sum to 1"),
         (("0.62500000,0.37500000", "1.5,-0.5"), "has shares of =a that do not sum to 1"),
         (("0.62500000", "nan"), "has shares of =a that do not sum to 1"),
-        (("e_c1,", ""), "is no expected.csv of these classes"),
+        (("e_c1,", ""), "has no column e_c1, a class of proportions.csv"),
+        (("e_c1", "e_lymphocyte"), "has no column e_c1, a class of proportions.csv: run `wsipipe proportions`"),
+        (("e_c1,", "e_c1,e_c2,"), "has a column e_c2 too many"),
+        (("e_c0,", "e_c0,e_c0,"), "has a column e_c0 too many"),
+        (("slide_id", "slide"), "is no expected.csv: run"),
     ],
-    ids=("cells", "model", "slide", "number", "sum", "negative", "nan", "classes"),
+    ids=("cells", "model", "slide", "number", "sum", "negative", "nan", "fewer", "renamed", "more", "twice", "other"),
 )
 def test_expected_cells_of_others_are_refused(change: tuple[str, str], words: str, tmp_path: Path) -> None:
     slides_of(tmp_path)
@@ -72,6 +76,14 @@ def test_expected_cells_of_others_are_refused(change: tuple[str, str], words: st
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(UsageError, match=words):
         with_expected(read_proportions(tmp_path / "proportions.csv"), path)
+
+
+def test_expected_cells_are_taken_by_the_names_of_their_columns(tmp_path: Path) -> None:
+    slides_of(tmp_path)
+    path = tmp_path / "expected.csv"
+    path.write_text(path.read_text().replace("e_c0,e_c1", "e_c1,e_c0"))
+    table = with_expected(read_proportions(tmp_path / "proportions.csv"), path)
+    assert table.counts.tolist() == [[1.5, 2.5], [0, 0], [1.5, 0.5]]
 
 
 def test_proportions_of_two_models_are_refused(tmp_path: Path) -> None:

@@ -122,16 +122,14 @@ def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
         It is not that table, or does not go with the proportions.
     """
     header, rows = _read(path)
-    k = len(table.class_names)
-    if header[:2] != ["slide_id", "n_cells"] or header[-1] != "model" or len(header) != 3 + k:
-        raise UsageError("is no expected.csv of these classes", COUNT_INSTEAD, path.name)
-    written = {csv_text(row[0]): row[1:] for row in rows}
+    places = _expected_columns(header, table.class_names, path)
+    written = {csv_text(row[0]): row for row in rows}
     counts = np.zeros_like(table.counts)
     for own, cells, slide_id in zip(counts, table.counts.sum(axis=1), table.slide_ids, strict=True):
         row = written.get(slide_id, [])
         try:
-            said, model = float(row[0]), csv_text(row[1 + k])
-            own[:] = [cells * float(field) for field in row[1 : 1 + k]] if cells else 0.0
+            said, model = float(row[1]), csv_text(row[len(header) - 1])
+            own[:] = [cells * float(row[place]) for place in places] if cells else 0.0
         except (ValueError, IndexError) as error:
             raise UsageError(f"says nothing of {slide_id}", COUNT_INSTEAD, path.name) from error
         if said != cells or (cells and model != table.model):
@@ -222,6 +220,28 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     if len(lines) < 2:
         raise UsageError("has no rows", "give a header line and one line a slide", path.name)
     return lines[0], lines[1:]
+
+
+def _expected_columns(header: list[str], class_names: Sequence[str], path: Path) -> list[int]:
+    """Where the share of each class stands: found by name, so that no class can take the shares of another.
+
+    Raises
+    ------
+    UsageError
+        It is another table, or one of other classes.
+    """
+    if header[:2] != ["slide_id", "n_cells"] or header[-1] != "model":
+        raise UsageError("is no expected.csv", COUNT_INSTEAD, path.name)
+    columns, wanted = header[2:-1], [f"e_{name}" for name in class_names]
+    for name in wanted:
+        if name not in columns:
+            raise UsageError(f"has no column {name}, a class of proportions.csv", COUNT_INSTEAD, path.name)
+    for name in columns:
+        if columns.count(name) > 1 or name not in wanted:
+            raise UsageError(
+                f"has a column {name} too many for the classes of proportions.csv", COUNT_INSTEAD, path.name
+            )
+    return [header.index(name) for name in wanted]
 
 
 def _first(at: dict[str, int], names: Sequence[str]) -> int | None:
