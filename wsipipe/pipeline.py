@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wsipipe.batch.label import LabelWork, label_cohort
-from wsipipe.batch.record import made_by, renew_page, write_cohort, write_page
+from wsipipe.batch.record import left_in, made_by, renew_page, write_cohort, write_page
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import Settings, load_recipe
@@ -94,7 +94,7 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     write_cohort(out, slides)
     write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
     told = f"{len(done)} slide{'s' if len(done) != 1 else ''} done, {len(failures.all)} failed"
-    report.say(f"{source.name}: {told}; see report.html in {out.path.name}")
+    report.say(f"{source.name}: {told}; see {left_in(out)} in {out.path.name}")
     return 1 if failures.all else 0
 
 

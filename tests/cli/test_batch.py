@@ -78,6 +78,8 @@ def test_a_cohort_gives_every_file_of_the_contract_and_one_failure(finished: tup
     assert [line for line in err.splitlines() if line.startswith("error: ")] == [
         line for line in err.splitlines() if line.startswith("error: bad: no reader opens it")
     ]
+    told = "slides: 3 slides done, 1 failed; see report.html, proportions.csv, expected.csv, failures.csv in out"
+    assert err.splitlines()[-1] == told
     names = {p.name for p in out.iterdir() if not p.name.startswith(".")}
     assert names == {
         "a", "b&<i>", "c", "proportions.csv", "expected.csv", "failures.csv", "model.safetensors", "classes.toml",
@@ -230,6 +232,8 @@ def test_a_cohort_of_nothing_but_failures_ends_well(tmp_path: Path, capsys) -> N
     code, _, err = wsipipe(capsys, "batch", tmp_path / "slides", "-o", tmp_path / "out", *TOY, "--workers", "1")
     assert code == 1
     assert "the file is empty" in err
+    assert " 0 of 0 " not in err, "a stage of nothing is not drawn"
+    assert err.splitlines()[-1] == "slides: 0 slides done, 1 failed; see report.html, failures.csv in out"
     assert [row["slide_id"] for row in rows(tmp_path / "out" / "failures.csv")] == ["empty"]
     assert "1 failed" in (tmp_path / "out" / "report.html").read_text()
     assert not (tmp_path / "out" / "proportions.csv").exists()

@@ -85,6 +85,12 @@ def renew_page(out: OutputFolder, model: Model | None, classes: Sequence[CellCla
     write_page(out, labelled, said, failures, classes, made_by(Settings(out=out.path, recipe=recipe), model))
 
 
+def left_in(out: OutputFolder) -> str:
+    """The files of a cohort that people open first, of those that are there."""
+    files = (out.report, out.proportions, out.expected, out.failures)
+    return ", ".join(path.name for path in files if path.is_file())
+
+
 def _rows(table: Path) -> list[dict[str, str]]:
     """Rows of one of OUT's own tables; none where it is absent."""
     if not table.is_file():

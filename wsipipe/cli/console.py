@@ -69,6 +69,8 @@ class _Drawing:
             self._draw()
 
     def end(self) -> None:
+        if not self.total:
+            return  # there was nothing to do, and nothing was drawn
         seconds = time.monotonic() - self.begun
         text = f"{self.name}: {self.done} of {self.total} {self.unit} in {clock(seconds)}"
         click.echo(("\r\x1b[K" if self.live else "") + text + (f", {self.note}" if self.note else ""), err=True)
