@@ -15,7 +15,8 @@ from wsipipe.cohort.reasons import effects
 from wsipipe.cohort.rule import Rule
 from wsipipe.cohort.vectors import shares
 from wsipipe.cohort.verdict_scores import auc, calibration, interval, roc
-from wsipipe.export.verdicts.page import SHOWN, Charts, Driver, VerdictPage, verdict_page
+from wsipipe.export.verdicts.drivers import SHOWN, Driver
+from wsipipe.export.verdicts.page import Charts, VerdictPage, verdict_page
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.verdict_files import ProportionTable
 from wsipipe.verdicts import JUDGED_BY, NO_PATIENTS, CrossValidation, mean_confusion

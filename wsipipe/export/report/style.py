@@ -87,7 +87,8 @@ summary { cursor: pointer; color: var(--soft); margin-top: 1rem; font-size: 0.87
 .facts td { overflow-wrap: anywhere; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); }
 @media (max-width: 48rem) { .strip { grid-template-columns: 1fr; }
-  .large { grid-template-columns: 1fr; } .shares .track { display: none; } }
+  .large { grid-template-columns: 1fr; } .shares .track { display: none; }
+  .facts th { white-space: normal; } }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --card: #fff; --line: #bbb; --track: #eee;
     --warn: #fff; }
