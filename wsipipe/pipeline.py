@@ -84,7 +84,7 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
         done = segment_cohort(slides, work, fleet, report, failures.add)
         out.given_model.unlink(missing_ok=True)
         model = choose_model(out, done, settings, report, shipped=False) if done else None
-        classes = class_names(out, model)
+        classes = class_names(out, model, report)
         label_work = LabelWork(work, model.hash if model else "")
         given = {slide.slide_id: slide.given for slide in slides}
         labelled = label_cohort(out.finished() if done else [], label_work, fleet, report, failures.add, given)
@@ -233,7 +233,7 @@ def report(out_path: Path, report: Reporter) -> int:
     for slide, store in _stores(out):
         write_report(slide.tables[2], store, slide.facts(), model, class_names(out, model))
         report.say(f"{slide.slide_id}: report.html")
-    renew_page(out, model, class_names(out, model))
+    renew_page(out, model, class_names(out, model, report))
     return 0
 
 
@@ -269,7 +269,7 @@ def _label_all(out: OutputFolder, model: Model | None, settings: Settings, repor
         write_tables(out, folder, store, model)
     _show_training(out, model)
     write_proportions(out, model, settings.recipe.proportions.intervals)
-    renew_page(out, model, class_names(out, model))
+    renew_page(out, model, class_names(out, model, report))
     report.say(
         f"{out.path.name}: proportions.csv, expected.csv, and per slide cells.csv, cells.geojson and report.html"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from wsipipe.atomic import atomic_write, sweep
 from wsipipe.cohort.intervals import proportion_intervals
 from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_row
-from wsipipe.export.classes import CellClass, default_classes, read_classes, write_classes
+from wsipipe.export.classes import CellClass, alike, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
 from wsipipe.export.report.page import slide_page
 from wsipipe.export.tables import cells_csv, expected_csv, proportions_csv
@@ -19,6 +19,7 @@ from wsipipe.gan.checkpoint import Model
 from wsipipe.image.quality import unfit_flags
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.store import CellStore
+from wsipipe.progress import Reporter
 from wsipipe.records import Labels
 from wsipipe.reporting import slide_report
 from wsipipe.stored import labelled_chunks, slide_info, stored_recipe
@@ -94,13 +95,23 @@ def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[Proportion
         sweep(out.path, path.name)
 
 
-def class_names(out: OutputFolder, model: Model | None) -> tuple[CellClass, ...]:
-    """Names and colours of the model's classes, from classes.toml; written there with defaults when absent."""
+def class_names(out: OutputFolder, model: Model | None, report: Reporter | None = None) -> tuple[CellClass, ...]:
+    """Names and colours of the model's classes, from classes.toml; written there with defaults when absent.
+
+    `report` is told of colours that look alike: some labs want that, most have mistyped one.
+    """
     if model is None:
         return ()
     if not out.classes.is_file():
         write_classes(out.classes, default_classes(model.config.classes))
-    return read_classes(out.classes, model.config.classes)
+    classes = read_classes(out.classes, model.config.classes)
+    same = alike(classes)
+    if same and report is not None:
+        one = same.partition(" ")[0]
+        report.warn(
+            f"{out.classes.name}: colours look alike: {same}; `wsipipe classes OUT --color {one}=#RRGGBB` helps"
+        )
+    return classes
 
 
 def slide_row(store: CellStore, model: Model | None, intervals: bool = False) -> ProportionsRow:

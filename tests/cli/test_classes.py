@@ -48,6 +48,15 @@ def test_classes_are_listed_named_and_named_again(out: Path, capsys: pytest.Capt
     assert [row["cells"] for row in after] == [row["cells"] for row in before]
 
 
+def test_colours_that_look_alike_are_warned_of(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    was = {row["name"]: row["color"] for row in json.loads(wsipipe(capsys, "classes", out, "--json")[1])}
+    warning = "warning: classes.toml: colours look alike: c2 like c0; `wsipipe classes OUT --color c2=#RRGGBB` helps"
+    code, _, err = wsipipe(capsys, "classes", out, "--color", f"c2={was['c0']}")
+    assert (code, err.splitlines()[0]) == (0, warning), err
+    assert warning in wsipipe(capsys, "proportions", out)[2].splitlines()
+    assert "alike" not in wsipipe(capsys, "classes", out, "--color", f"c2={was['c2']}")[2]
+
+
 def test_a_number_of_classes_is_suggested(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     code, table, err = wsipipe(capsys, "classes", out, "--suggest")

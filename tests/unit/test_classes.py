@@ -8,6 +8,7 @@ from wsipipe.errors import UsageError
 from wsipipe.export.classes import (
     PALETTE,
     CellClass,
+    alike,
     class_index,
     default_classes,
     read_classes,
@@ -23,6 +24,13 @@ def test_defaults_are_named_by_index_in_different_colours() -> None:
     assert len(PALETTE) == 64
     assert classes[0] == CellClass("c0", (230, 159, 0))
     assert classes[0].hex == "#E69F00"
+
+
+def test_colours_that_look_alike_are_named() -> None:
+    assert alike(()) == ""
+    assert alike(default_classes(64)) == ""
+    classes = renamed(default_classes(5), {1: "tumour"}, {1: "#E7A000", 3: "#009E73", 4: "#e69f00"})
+    assert alike(classes) == "tumour like c0, c3 like c2, c4 like c0"
 
 
 @pytest.mark.parametrize("k", [2, 5, 64])

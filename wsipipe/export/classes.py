@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from wsipipe.atomic import atomic_write
 from wsipipe.errors import UsageError
 
@@ -27,6 +30,9 @@ The first seven are those of Okabe and Ito (Color Universal Design, 2008), black
 colour farthest from all before it, and from the pinks and purples of H&E, in CIELAB as seen with normal vision,
 protanopia and deuteranopia (simulated after Machado, Oliveira and Fernandes, IEEE TVCG 2009), whichever is least.
 """
+
+ALIKE = 9.0
+"""Colours closer than this in CIELAB are taken for one; of PALETTE the closest two are 9.6 apart."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -103,6 +109,20 @@ def class_index(classes: Sequence[CellClass], name: str) -> int:
     if name in numbers:
         return numbers.index(name)
     raise UsageError(f"no class {name!r}", f"the classes are {', '.join(names)}")
+
+
+def alike(classes: Sequence[CellClass]) -> str:
+    """The classes whose colours nobody can tell from that of an earlier one, as `c3 like c0, ...`; "" when none are.
+
+    By the distance in CIELAB (CIE 1976), as seen with normal vision.
+    """
+    if not classes:
+        return ""
+    lab = cv2.cvtColor(np.array([[c.color for c in classes]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
+    near = np.tril(np.linalg.norm(lab[:, None] - lab, axis=2) < ALIKE, -1)
+    return ", ".join(
+        f"{classes[i].name} like {classes[int(near[i].argmax())].name}" for i in np.flatnonzero(near.any(1))
+    )
 
 
 def write_classes(path: Path, classes: Sequence[CellClass]) -> None:
