@@ -120,9 +120,8 @@ def alike(classes: Sequence[CellClass]) -> str:
         return ""
     lab = cv2.cvtColor(np.array([[c.color for c in classes]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
     near = np.tril(np.linalg.norm(lab[:, None] - lab, axis=2) < ALIKE, -1)
-    return ", ".join(
-        f"{classes[i].name} like {classes[int(near[i].argmax())].name}" for i in np.flatnonzero(near.any(1))
-    )
+    pairs = [(c, classes[int(row.argmax())]) for c, row in zip(classes, near, strict=True) if row.any()]
+    return ", ".join(f"{one.name} like {other.name}" for one, other in pairs)
 
 
 def write_classes(path: Path, classes: Sequence[CellClass]) -> None:
