@@ -6,18 +6,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.calls import code_and_lines
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
 
 CALL = ["--recipe", "toy", "--workers", "1", "--model", "default"]
 
 
 def batch(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str]]:
     """Exit code, and lines on stderr of a call in this process."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main(["batch", *map(str, arguments), *CALL])
-    return int(stopped.value.code or 0), capsys.readouterr().err.splitlines()
+    return code_and_lines(capsys, "batch", *arguments, *CALL)
 
 
 def test_a_slide_that_is_done_again_is_named_with_the_reason(tmp_path: Path, capsys) -> None:

@@ -6,19 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import wsipipe
+from tests.calls import must_succeed, wsipipe
 from tests.synth import tiny_slide, write_tiny_slide
-from wsipipe.cli.main import main
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classes")
     slide = write_tiny_slide(folder, "tiny.tiff")
-    arguments = ["run", slide, "-o", folder / "out", "--recipe", "toy", "-k", "3", "--workers", "1", "--train"]
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    assert not stopped.value.code
+    must_succeed("run", slide, "-o", folder / "out", "--recipe", "toy", "-k", "3", "--workers", "1", "--train")
     return folder / "out"
 
 

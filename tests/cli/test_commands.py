@@ -12,9 +12,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.calls import wsipipe
+from tests.calls import must_succeed, wsipipe
 from tests.synth import tiny_slide, write_tiny_slide
-from wsipipe.cli.main import COMMANDS, main
+from wsipipe.cli.main import COMMANDS
 
 TOY = ["--recipe", "toy", "--workers", "1"]
 
@@ -29,9 +29,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Output of a whole run on one slide; tests that change it copy it."""
     folder = tmp_path_factory.mktemp("finished")
     slide = write_tiny_slide(folder, "tiny.svs")
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", str(slide), "-o", str(folder / "out"), *TOY, "--train"])
-    assert not stopped.value.code
+    must_succeed("run", slide, "-o", folder / "out", *TOY, "--train")
     return folder
 
 

@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls import code_and_lines, must_succeed, wsipipe
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, list[str]]:
-    """Exit code, stdout, and the lines on stderr."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    return int(stopped.value.code or 0), out, err.splitlines()
 
 
 def flip(folder: Path) -> Path:
@@ -43,9 +33,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def peace(slides: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("peace") / "out"
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", *map(str, slides), "-o", str(out), "--workers", "1"])
-    assert not stopped.value.code
+    must_succeed("run", *slides, "-o", out, "--workers", "1")
     return out
 
 
@@ -58,7 +46,7 @@ def test_doctor_names_it_and_the_same_command_makes_it_anew(out: Path, peace: Pa
     """Patches are not needed for tables that are there: without the doctor nobody would read them."""
     flip(out / "a/cells.zarr/patches")
     call = ("run", *slides, "-o", out, "--workers", "1")
-    code, _, lines = wsipipe(capsys, *call)
+    code, lines = code_and_lines(capsys, *call)
     assert code == 0
     assert not [line for line in lines if "damaged" in line]
     code, said, _ = wsipipe(capsys, "doctor", out)
@@ -66,7 +54,7 @@ def test_doctor_names_it_and_the_same_command_makes_it_anew(out: Path, peace: Pa
     named = [line for line in said.splitlines() if "damaged" in line and "FAIL" in line]
     assert named
     assert named[0].startswith("FAIL a: damaged: patches is not as it was written")
-    code, _, lines = wsipipe(capsys, *call)
+    code, lines = code_and_lines(capsys, *call)
     assert code == 0, lines
     (warning,) = (line for line in lines if line.startswith("warning: "))
     assert warning.startswith("warning: a: damaged: patches is not as it was written")
@@ -81,7 +69,7 @@ def test_run_comes_upon_it_and_makes_it_anew(out: Path, peace: Path, slides: lis
     folder = out / "a/cells.zarr" / array
     flip(folder if array != "labels" else next(path for path in folder.iterdir() if path.is_dir()) / "confidence")
     (out / "a/cells.csv").unlink()
-    code, _, lines = wsipipe(capsys, "run", *slides, "-o", out, "--workers", "1")
+    code, lines = code_and_lines(capsys, "run", *slides, "-o", out, "--workers", "1")
     assert code == 0, lines
     assert [line for line in lines if line.startswith("warning: a: damaged: ") and "made anew" in line]
     assert contents(out) == contents(peace)
@@ -103,7 +91,7 @@ def test_every_other_command_names_it_and_stops(out: Path, slides: list[Path], c
         flip(out / "a/cells.zarr" / array)
     (out / "a/cells.csv").unlink()
     before = {path for path in out.rglob("*") if path.is_file()}
-    code, _, lines = wsipipe(capsys, *(word.format(out=out) for word in call))
+    code, lines = code_and_lines(capsys, *(word.format(out=out) for word in call))
     assert code == 1, lines
     (error,) = (line for line in lines if line.startswith("error: "))
     assert error.startswith("error: a: damaged: ")
@@ -121,12 +109,12 @@ def test_a_batch_goes_on_without_it_and_makes_it_anew_the_next_time(
     for name in "ab":
         (out / name / "cells.csv").unlink()
     call = ("batch", slides[0].parent, "-o", out, "--workers", "1")
-    code, _, lines = wsipipe(capsys, *call)
+    code, lines = code_and_lines(capsys, *call)
     assert code == 1
     assert len([line for line in lines if line.startswith("error: a: damaged: area_um2")]) == 1
     assert (out / "b/cells.csv").is_file()
     assert "a.tiff,damaged: area_um2" in (out / "failures.csv").read_text()
-    code, _, lines = wsipipe(capsys, *call)
+    code, lines = code_and_lines(capsys, *call)
     assert code == 0, lines
     assert contents(out) == contents(peace)
     assert json.loads((out / "a/run.json").read_text())["state"] == "labelled"

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from tests.calls import all_said, must_succeed
 from tests.calls import code_and_stderr as wsipipe
 from tests.slides import write_scn
 from tests.synth import tiny_slide
-from wsipipe.cli.main import main
 from wsipipe.export import masks as masks_module
 from wsipipe.io.truth_files import read_mask
 
@@ -30,9 +30,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     slide = write_scn(folder / "tiny.scn", tiny_slide().rgb, (3000, 2000), CORNER)
     assert openslide.OpenSlide(slide).properties["openslide.bounds-x"] == "1000"
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", str(slide), "-o", str(folder / "out"), *TOY])
-    assert not stopped.value.code
+    must_succeed("run", slide, "-o", folder / "out", *TOY)
     return folder / "out"
 
 
@@ -112,10 +110,7 @@ def test_masks_beyond_a_png_are_ome_zarr_and_evaluate_reads_both(
     np.testing.assert_array_equal(read_mask(png), read_mask(zarr))
     assert (read_mask(zarr) > 0).any()
     for truth in (png.parent, zarr.parent):
-        capsys.readouterr()
-        with pytest.raises(SystemExit):
-            main(["evaluate", "nuclei", str(out), "--truth", str(truth), "--json"])
-        (row, _) = json.loads(capsys.readouterr().out)
+        (row, _) = json.loads(all_said(capsys, "evaluate", "nuclei", out, "--truth", truth, "--json"))
         assert row["aji"] == pytest.approx(1)
 
 

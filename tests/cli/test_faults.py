@@ -11,20 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.calls import code_and_lines as wsipipe
+from tests.calls import must_succeed
 from tests.synth import write_tiny_slide
 from wsipipe import tiles
-from wsipipe.cli.main import main
 from wsipipe.io.spool import Spool
 
 ROOT = Path(__file__).parents[2]
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str]]:
-    """Exit code, and the lines on stderr."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0), capsys.readouterr().err.splitlines()
 
 
 def call(slide: Path, recipe: Path, out: Path) -> list[object]:
@@ -48,9 +41,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store_bytes(slide: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run left in peace gives."""
     out = tmp_path_factory.mktemp("peace") / "out"
-    with pytest.raises(SystemExit) as stopped:
-        main(list(map(str, call(slide, recipe, out))))
-    assert not stopped.value.code
+    must_succeed(*call(slide, recipe, out))
     return contents(out)
 
 

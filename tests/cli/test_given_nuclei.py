@@ -12,8 +12,9 @@ from PIL import Image
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from tests.calls import code_and_lines as wsipipe
+from tests.calls import must_succeed
 from tests.synth import TINY_MPP, tiny_slide, write_tiny_slide
-from wsipipe.cli.main import main
 from wsipipe.config import Settings, TilingConfig, load_recipe
 from wsipipe.export.masks import write_mask_png
 from wsipipe.image.claims import distance
@@ -26,16 +27,6 @@ from wsipipe.records import Cells
 from wsipipe.segmenting import segment_slide
 
 TOY = ["--recipe", "toy", "--workers", "1"]
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str]]:
-    """Exit code, and the lines on stderr."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    err = capsys.readouterr().err
-    assert "Traceback" not in err
-    return int(stopped.value.code or 0), err.splitlines()
 
 
 def table(out: Path, slide_id: str = "tiny") -> dict[str, np.ndarray]:
@@ -80,10 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_mask_png(folder / "mask.png", truth.labels.astype(np.uint32))
     lines = [f"{x},{y}\n" for x, y in zip(truth.x_px, truth.y_px, strict=True)]
     (folder / "points.csv").write_text("x,y\n" + "".join(lines))
-    for command in (["segment", str(slide), "-o", str(folder / "own"), *TOY], ["proportions", str(folder / "own")]):
-        with pytest.raises(SystemExit) as stopped:
-            main(command)
-        assert not stopped.value.code
+    must_succeed("segment", slide, "-o", folder / "own", *TOY)
+    must_succeed("proportions", folder / "own")
     (folder / "own.geojson").write_bytes((folder / "own" / "tiny" / "cells.geojson").read_bytes())
     return folder
 

@@ -9,14 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.outputs import made_up_output
-from wsipipe.cli.main import main
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit code and stderr of a call in this process."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0), capsys.readouterr().err
+from tests.calls import code_and_stderr as wsipipe
 
 
 def test_report_rebuilds_the_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

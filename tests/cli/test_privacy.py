@@ -20,9 +20,9 @@ import zarr
 from PIL import Image, PngImagePlugin
 from tiffslide import TiffSlide
 
+from tests.calls import all_said as wsipipe
 from tests.leaks import everything, found
 from tests.synth import tiny_slide
-from wsipipe.cli.main import main
 from wsipipe.errors import told
 from wsipipe.io.readers import open_reader
 from wsipipe.records import Box
@@ -33,15 +33,6 @@ SECRETS = (NAME, DATE, BARCODE)
 ALL = f"{NAME} {DATE} {BARCODE}"
 TAGS = ((270, "ImageDescription"), (271, "Make"), (272, "Model"), (305, "Software"), (306, "DateTime"),
         (315, "Artist"), (316, "HostComputer"), (33432, "Copyright"), (65000, "Private"))  # fmt: skip
-
-
-def wsipipe(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Everything that a call prints."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit):
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return out + err
 
 
 def planted(folder: Path) -> dict[str, Path]:
