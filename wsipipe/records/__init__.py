@@ -1,0 +1,20 @@
+"""The records that travel between stages: frozen, validated where they are made, no I/O."""
+
+from wsipipe.records.cells import Cells, Labels, Rings, row_order
+from wsipipe.records.description import DESCRIPTION, SPREAD
+from wsipipe.records.slide import Box, Grid, Level, SlideInfo, StainProfile, Tile
+
+__all__ = [
+    "DESCRIPTION",
+    "SPREAD",
+    "Box",
+    "Cells",
+    "Grid",
+    "Labels",
+    "Level",
+    "Rings",
+    "SlideInfo",
+    "StainProfile",
+    "Tile",
+    "row_order",
+]

@@ -1,0 +1,14 @@
+"""The names of what describes a cell beside its patch."""
+
+_NUCLEUS = (
+    "log_area_um2", "log_perimeter_um", "eccentricity", "solidity", "h_od_mean", "h_od_std", "e_od_mean", "e_od_std",
+)  # fmt: skip
+_CONTRAST = tuple(f"{where}_{colour}_od_std" for where in ("centre", "around") for colour in ("red", "green", "blue"))
+SPREAD = ("log_area_um2", "eccentricity", "h_od_mean", "e_od_mean")
+"""Of what the neighbours' spread is told: size, elongation and stains. Unlike nuclei side by side are pleomorphism."""
+DESCRIPTION = (
+    *_NUCLEUS, *_CONTRAST, "log_light", *(f"beside_{name}" for name in (*_NUCLEUS, "log_light")),
+    *(f"beside_{name}_std" for name in SPREAD),
+)  # fmt: skip
+"""What a cell is described by, beside its patch: its nucleus, contrast and light around it, its neighbours' mean and
+spread."""
