@@ -13,7 +13,6 @@ import dataclasses
 import itertools
 import json
 import os
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,15 +21,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
+from tests.benchmarks.class_tables import PUBLISHED, show
 from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
 from wsipipe.cohort.evaluate import cluster_scores, match_points
 from wsipipe.config import GanConfig, Settings, load_recipe
 from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import Drawn, draw_cells
 from wsipipe.gan.checkpoint import Model
-from wsipipe.gan.criteria import CHOSEN_BY, criteria
+from wsipipe.gan.criteria import criteria
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import label
 from wsipipe.gan.train import train
@@ -80,7 +79,6 @@ def variants() -> dict[str, GanConfig]:
     return {"default": default, "from scratch": alone, PUBLISHED: paper, FULL_WIDTH: whole}
 
 
-PUBLISHED = "paper's objective"
 FULL_WIDTH_STEPS = 100
 FULL_WIDTH = f"recipe paper, {FULL_WIDTH_STEPS} steps"
 """At 128 channels this is what fits without a GPU; the recipe asks for 10 000."""
@@ -218,88 +216,6 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def show(args: argparse.Namespace) -> None:
-    """Tables of docs/benchmarks.md."""
-    rows = read(args.results)
-    for name, k in sorted({(r["data"], r["k"]) for r in rows}):
-        mine = [r for r in rows if (r["data"], r["k"]) == (name, k)]
-        print(f"\n**{name}, k = {k}**\n\n| classes by | runs | AMI | ARI | purity |\n|---|---|---|---|---|")
-        methods = [m for m in dict.fromkeys(key for r in mine for key in r) if isinstance(mine_score(mine, m), dict)]
-        for method in methods:
-            runs = [r[method] for r in mine if method in r]
-            cells = " | ".join(middle([r[score] for r in runs]) for score in ("ami", "ari", "purity"))
-            print(f"| {method} | {len(runs)} | {cells} |")
-        for line in (*paired(mine), *spread(mine), *agreement(mine), *chosen(mine)):
-            print(line)
-
-
-def mine_score(rows: list[dict[str, Any]], key: str) -> Any:
-    """The first scores under a key, None when it holds something else."""
-    found = next(r[key] for r in rows if key in r)
-    return found if isinstance(found, dict) and "ami" in found else None
-
-
-def middle(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
-def paired(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Differences in AMI to the best baseline of the same split, and to the paper's objective from the same seed."""
-    best = {
-        r["split"]: max(s["ami"] for s in r.values() if isinstance(s, dict)) for r in rows if r["what"] == "baselines"
-    }
-    published = {(r["split"], r["seed"]): r[PUBLISHED]["ami"] for r in rows if r["what"] == PUBLISHED}
-    for what in sorted({r["what"] for r in rows} - {"baselines"}):
-        mine = [(r["split"], r["seed"], r[what]["ami"]) for r in rows if r["what"] == what]
-        gains = [ami - best[split] for split, _, ami in mine if split in best]
-        if gains:
-            above = sum(gain >= 0 for gain in gains)
-            yield f"{what} less the split's best baseline, AMI: {middle(gains)}; not below in {above} of {len(gains)}"
-        gains = [ami - published[split, seed] for split, seed, ami in mine if (split, seed) in published]
-        if gains and what != PUBLISHED:
-            yield f"{what} less the paper's objective, AMI: {middle(gains)}"
-
-
-def spread(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Largest less smallest AMI over the seeds of a split, and the time of a training."""
-    for what in sorted({r["what"] for r in rows} - {"baselines", "shipped"}):
-        mine = [r for r in rows if r["what"] == what]
-        of_split = [[r[what]["ami"] for r in mine if r["split"] == split] for split in {r["split"] for r in mine}]
-        found = [max(amis) - min(amis) for amis in of_split if len(amis) > 1]
-        if found:
-            yield f"{what}, AMI over the seeds of one split, largest less smallest: {middle(found)}"
-        yield f"{what}, seconds: wall {middle([r['wall_s'] for r in mine])}, CPU {middle([r['cpu_s'] for r in mine])}"
-
-
-def agreement(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Rank correlation of every criterion without labels with AMI, over all runs, and within splits."""
-    learnt = [r for r in rows if "criteria" in r]
-    split = np.array([r["split"] for r in learnt])
-    ami = np.array([r[r["what"]]["ami"] for r in learnt])
-    for name in learnt[0]["criteria"] if len(learnt) > 3 else ():
-        value = np.array([r["criteria"][name] for r in learnt])
-        whole = spearmanr(value, ami).statistic
-        within = spearmanr(_centred(value, split), _centred(ami, split)).statistic
-        yield f"{name}: rank correlation with AMI {whole:.2f}, {within:.2f} after taking off each split's mean"
-
-
-def chosen(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """AMI of the seed of each split that the criterion chooses, beside the mean of its seeds."""
-    mine = [r for r in rows if r["what"] == "default"]
-    picks, means = [], []
-    for split in sorted({r["split"] for r in mine}):
-        runs = [r for r in mine if r["split"] == split]
-        picks.append(max(runs, key=lambda r: r["criteria"][CHOSEN_BY])["default"]["ami"])
-        means.append(statistics.mean(r["default"]["ami"] for r in runs))
-    if picks:
-        yield f"default, the seed chosen by {CHOSEN_BY}: AMI {middle(picks)}; mean of the seeds {middle(means)}"
-
-
-def _centred(values: NDArray[np.float64], split: NDArray[np.int64]) -> NDArray[np.float64]:
-    return values - np.array([values[split == s].mean() for s in split])
-
-
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -319,7 +235,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     pick_device(args.device)
-    (run if args.do == "run" else show)(args)
+    if args.do == "run":
+        run(args)
+    else:
+        show(read(args.results))
 
 
 if __name__ == "__main__":
