@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from wsipipe.config import Settings
-from wsipipe.io.store import CellStore, Rows
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import Rows
 from wsipipe.progress import Reporter
 
 

@@ -21,7 +21,8 @@ from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import Look, arithmetic, check_patches, feed, looking, readers, weigh
 from wsipipe.image.texture import TEXTURES, textures
-from wsipipe.io.store import CellStore, Rows
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import Rows
 from wsipipe.parallel import cpu_count
 from wsipipe.progress import Reporter, Stage
 from wsipipe.records import Labels

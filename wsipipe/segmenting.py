@@ -21,7 +21,8 @@ from wsipipe.io.output import SlideFolder, path_hash
 from wsipipe.io.regions import Regions, read_regions
 from wsipipe.io.slide import BLOCK_PX, open_slide
 from wsipipe.io.spool import Spool
-from wsipipe.io.store import FORMAT_VERSION, CellStore, Rows, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import FORMAT_VERSION, Rows, write_store
 from wsipipe.labeller import Labeller, Labelling
 from wsipipe.parallel import Mapper
 from wsipipe.planning import SlidePlan, plan_slide

@@ -28,7 +28,7 @@ _CELLS_A_PLACE = 250
 
 @dataclass(frozen=True)
 class RepeatedRows:
-    """What `wsipipe.io.store.write_store` takes; patches are looked up when they are read.
+    """What `wsipipe.io.store_writer.write_store` takes; patches are looked up when they are read.
 
     Attributes
     ----------

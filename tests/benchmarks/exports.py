@@ -23,7 +23,8 @@ from wsipipe.config import GanConfig, Recipe
 from wsipipe.gan.checkpoint import Model, merge_states, save
 from wsipipe.gan.nets import Critic, Generator
 from wsipipe.io.output import OutputFolder
-from wsipipe.io.store import CellStore, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import write_store
 from wsipipe.records import Labels
 
 KINDS = ("csv", "parquet", "geojson", "geojson.gz", "anndata", "masks")

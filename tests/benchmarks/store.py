@@ -25,7 +25,8 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from tests.benchmarks.cells import RepeatedRows, repeated_cells
 from wsipipe.io.spool import Spool
-from wsipipe.io.store import CellStore, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import write_store
 
 _TILE_CELLS = 1100
 _COMPARED = 65_536

@@ -8,7 +8,7 @@ import numpy as np
 from tests.cells import random_cells
 from wsipipe.config import load_recipe
 from wsipipe.io.output import SlideFolder
-from wsipipe.io.store import write_store
+from wsipipe.io.store_writer import write_store
 from wsipipe.records import Box, Grid, Level, SlideInfo
 
 MPP = 0.5

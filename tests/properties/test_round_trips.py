@@ -20,7 +20,8 @@ from wsipipe.image.tiling import plan_tiles, touches
 from wsipipe.io.cohort_table import is_name, read_cohort
 from wsipipe.io.nuclei_files import read_nuclei
 from wsipipe.io.pyramid import make_grid
-from wsipipe.io.store import CellStore, HeldRows, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import HeldRows, write_store
 from wsipipe.io.truth_files import read_points
 from wsipipe.io.verdict_files import read_labels
 from wsipipe.records import Box, Level, SlideInfo

@@ -10,7 +10,8 @@ from tests.cells import random_cells
 from wsipipe import describing
 from wsipipe.describing import MEASURED, NEIGHBOURS, describe, describe_store, nearest, nearest_in
 from wsipipe.image.texture import textures
-from wsipipe.io.store import CellStore, HeldRows, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import HeldRows, write_store
 from wsipipe.records import DESCRIPTION
 
 COUNT, SIDE = 300, 8

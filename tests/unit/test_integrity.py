@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.unit.test_store import PATCH, SLIDE, make_cells, ordered
 from wsipipe.errors import DamagedStoreError, StoreError
-from wsipipe.io.store import CellStore, HeldRows, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import HeldRows, write_store
 from wsipipe.records import Labels
 
 

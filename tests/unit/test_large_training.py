@@ -13,7 +13,8 @@ from wsipipe import drawing, labelling
 from wsipipe.config import GanConfig, Settings, load_recipe
 from wsipipe.drawing import draw_cells
 from wsipipe.gan.train import train
-from wsipipe.io.store import CellStore, HeldRows, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import HeldRows, write_store
 from wsipipe.labelling import train_model
 from wsipipe.progress import Quiet
 

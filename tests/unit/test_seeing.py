@@ -16,7 +16,7 @@ from wsipipe import pipeline
 from wsipipe.config import Settings, parse_recipe
 from wsipipe.gan import label as label_module
 from wsipipe.image.synthetic import make_slide
-from wsipipe.io import store as store_module
+from wsipipe.io import store_writer
 from wsipipe.io.pyramid_writer import write_pyramid
 from wsipipe.io.store import CellStore
 from wsipipe.io.stored_array import StoredArray
@@ -90,7 +90,7 @@ def no_patch_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_labels_while_stored_are_those_made_later(
     slide: Path, later: Path, tmp_path: Path, workers: int, tile_px: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "ROWS_PER_SHARD", 256)  # several, in any order
+    monkeypatch.setattr(store_writer, "ROWS_PER_SHARD", 256)  # several, in any order
     recipe = parse_recipe({"tiling": {"tile_px": tile_px}})
     settings, report = Settings(tmp_path, recipe, workers=workers), Listening()
     done, code = segment_all([slide], settings, report, labelling=LABELLED)

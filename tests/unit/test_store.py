@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from wsipipe.errors import DamagedStoreError, StoreError
 from wsipipe.io import store as store_module
+from wsipipe.io import store_writer
 from wsipipe.io.spool import Spool, SpooledRows
-from wsipipe.io.store import CellStore, HeldRows, write_store
+from wsipipe.io.store import CellStore
+from wsipipe.io.store_writer import HeldRows, write_store
 from wsipipe.records import Cells, Labels, row_order
 
 PATCH = 8
@@ -56,9 +58,9 @@ def gathered(rows: SpooledRows, step: int) -> Cells:
 @pytest.mark.parametrize("shard", [16, 64])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_store_round_trip_over_several_shards(tmp_path, monkeypatch, shard, threads):
-    monkeypatch.setattr(store_module, "ROWS_PER_SHARD", shard)
-    monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 8)
-    monkeypatch.setattr(store_module, "_SCALARS_PER_SHARD", 32)
+    monkeypatch.setattr(store_writer, "ROWS_PER_SHARD", shard)
+    monkeypatch.setattr(store_writer, "_ROWS_PER_CHUNK", 8)
+    monkeypatch.setattr(store_writer, "_SCALARS_PER_SHARD", 32)
     cells = ordered(make_cells(50))
     images = {"tissue": np.eye(3, dtype=bool)}
     write_store(tmp_path / "cells.zarr", HeldRows(cells), PATCH, images, SLIDE, threads)
@@ -80,20 +82,20 @@ def test_a_store_without_cells_is_a_store(tmp_path):
 
 
 def test_a_million_cells_are_a_hundred_files(tmp_path):
-    shards = {"patches": store_module.ROWS_PER_SHARD, "contour_xy": store_module._SCALARS_PER_SHARD}
+    shards = {"patches": store_writer.ROWS_PER_SHARD, "contour_xy": store_writer._SCALARS_PER_SHARD}
     write_store(tmp_path / "cells.zarr", HeldRows(make_cells(3)), PATCH, {}, SLIDE)
     store = CellStore(tmp_path / "cells.zarr")
     files = 0
     for f in dataclasses.fields(Cells):
-        assert store.array(f.name).shards[0] == shards.get(f.name, store_module._SCALARS_PER_SHARD)
+        assert store.array(f.name).shards[0] == shards.get(f.name, store_writer._SCALARS_PER_SHARD)
         entries = 40_000_000 if f.name == "contour_xy" else 1_000_000
         files += -(-entries // store.array(f.name).shards[0])
     assert files < 130
 
 
 def test_the_bytes_of_a_store_are_the_same_for_any_number_of_threads(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "ROWS_PER_SHARD", 64)
-    monkeypatch.setattr(store_module, "_ROWS_PER_CHUNK", 16)
+    monkeypatch.setattr(store_writer, "ROWS_PER_SHARD", 64)
+    monkeypatch.setattr(store_writer, "_ROWS_PER_CHUNK", 16)
     cells = ordered(make_cells(500))
     for threads in (1, 2, 7):
         write_store(tmp_path / str(threads), HeldRows(cells), PATCH, {"tissue": np.eye(9)}, SLIDE, threads)

@@ -11,131 +11,21 @@ import contextlib
 import dataclasses
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from wsipipe.errors import DamagedStoreError, StoreError
 from wsipipe.io.seal import check_seal, sealed
-from wsipipe.io.shards import ShardWriter
+from wsipipe.io.store_writer import FORMAT_VERSION, LABELS, OFFSETS, ROWS_PER_SHARD, packed
 from wsipipe.io.stored_array import StoredArray, check_array, reading
 from wsipipe.records import Cells, Labels
 
-FORMAT_VERSION = 1
-"""Of the layout on disk; raised whenever a reader of the old layout would misread the new one."""
-
-ROWS_PER_SHARD = 16_384
-"""Rows of a patch shard: 50 MB of pixels."""
-
-_ROWS_PER_CHUNK = 256
-_SCALARS_PER_SHARD = 1 << 20
 _SAMPLED_ROWS = 512
 """Rows that `sample_patches` draws together. Not tied to the chunks: what is drawn must not change with them."""
-
-_WRITERS = 4
-"""Most shards that are made at a time; each takes some 30 MB."""
-
-_CHUNKS_AT_ONCE = 16
-"""Chunks that are read and compressed in turns: 12 MB of patches, which stay in the processor's caches."""
-
-_OFFSETS = "contour_offset"
-_LABELS = "labels"
-
-
-class Rows(Protocol):
-    """All cells of a slide in the order of the store, read in parts; from several threads at once."""
-
-    def __len__(self) -> int:
-        """Number of cells."""
-        ...
-
-    @property
-    def n_vertices(self) -> int:
-        """Number of contour vertices."""
-        ...
-
-    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Entries `start` to `stop` of a field of `Cells`."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class HeldRows:
-    """Rows that are in memory already."""
-
-    cells: Cells
-
-    def __len__(self) -> int:
-        return len(self.cells)
-
-    @property
-    def n_vertices(self) -> int:
-        """Number of contour vertices."""
-        return len(self.cells.contour_xy)
-
-    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Entries `start` to `stop` of a field of `Cells`."""
-        return np.asarray(getattr(self.cells, name)[start:stop])
-
-
-def write_store(
-    path: Path,
-    rows: Rows,
-    patch_px: int,
-    images: dict[str, NDArray[Any]],
-    attributes: dict[str, Any],
-    threads: int = 1,
-) -> None:
-    """Write a whole store; `path` appears when it is complete, and holds the same bytes for any number of threads.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced when it exists.
-    rows : Rows
-        All cells.
-    patch_px : int
-        Side of the patches.
-    images : dict of str to ndarray
-        Small arrays kept beside the cells, such as the overview and the tissue mask.
-    attributes : dict
-        Plain values: recipe, slide facts, counts.
-    threads : int
-        Shards made side by side.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    group = zarr.create_group(partial)
-    arrays = {f.name: _make(group, f, rows, patch_px) for f in dataclasses.fields(Cells)}
-    writers = {name: ShardWriter(partial / name, array) for name, array in arrays.items()}
-    parts = [
-        (name, start, min(start + writers[name].rows, array.shape[0]))
-        for name, array in sorted(arrays.items(), key=lambda item: -item[1].nbytes)  # the longest work first
-        for start in range(0, array.shape[0], writers[name].rows)
-    ]
-
-    def write(part: tuple[str, int, int]) -> None:
-        name, start, stop = part
-        step = _CHUNKS_AT_ONCE * arrays[name].chunks[0]
-        pieces = (rows.read(name, at, min(at + step, stop)) for at in range(start, stop, step))
-        writers[name].write(start, pieces)
-
-    pool = ThreadPoolExecutor(min(threads, _WRITERS), "store")
-    try:
-        list(pool.map(write, parts))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    for name, image in images.items():
-        group.create_array(name, data=image, compressors=_packed(image.itemsize))
-    facts = {**attributes, "format_version": FORMAT_VERSION, "n_cells": len(rows)}
-    group.attrs.update(sealed(partial, facts, without=_LABELS))
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
 
 
 class CellStore:
@@ -191,11 +81,11 @@ class CellStore:
 
     def rows(self, start: int, stop: int, *, patches: bool = True) -> Cells:
         """Cells `start` to `stop`; without `patches` their patch arrays are empty squares of side 0."""
-        offset = np.asarray(self.array(_OFFSETS)[start : stop + 1])
+        offset = np.asarray(self.array(OFFSETS)[start : stop + 1])
         columns: dict[str, Any] = {
             f.name: np.asarray(self.array(f.name)[start:stop])
             for f in dataclasses.fields(Cells)
-            if f.name not in ("patches", _OFFSETS, "contour_xy")
+            if f.name not in ("patches", OFFSETS, "contour_xy")
         }
         columns["patches"] = (
             np.asarray(self.patches[start:stop]) if patches else np.zeros((stop - start, 0, 0, 3), np.uint8)
@@ -231,7 +121,7 @@ class CellStore:
 
     def has_labels(self, model_hash: str) -> bool:
         """Whether every cell is labelled under this model, and nothing of that is damaged."""
-        folder = self._path / _LABELS / model_hash
+        folder = self._path / LABELS / model_hash
         if not (folder / "zarr.json").is_file():
             return False
         with contextlib.suppress(DamagedStoreError):
@@ -252,56 +142,24 @@ class CellStore:
         if not self.has_labels(model_hash):
             raise StoreError(f"no labels of model {model_hash}", "run `wsipipe label` first", self.slide_id)
         classes, confidence = (
-            np.asarray(self.array(f"{_LABELS}/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
+            np.asarray(self.array(f"{LABELS}/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
         )
-        facts: dict[str, Any] = dict(self._group[f"{_LABELS}/{model_hash}"].attrs)
+        facts: dict[str, Any] = dict(self._group[f"{LABELS}/{model_hash}"].attrs)
         expected = tuple(float(share) for share in facts["expected"])
         return Labels(model_hash, classes, confidence, expected, str(facts["computed"]))
 
     def write_labels(self, labels: Labels) -> None:
         """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
-        folder = self._path / _LABELS
-        if _LABELS not in self._group:
-            self._group.create_group(_LABELS)
+        folder = self._path / LABELS
+        if LABELS not in self._group:
+            self._group.create_group(LABELS)
         partial = folder / f".{labels.model_hash}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         group = zarr.create_group(partial)
         for name in ("classes", "confidence"):
             values = getattr(labels, name)
-            group.create_array(name, data=values, chunks=(1 << 16,), compressors=_packed(values.itemsize))
+            group.create_array(name, data=values, chunks=(1 << 16,), compressors=packed(values.itemsize))
         facts = {"model": labels.model_hash, "expected": [*labels.expected], "computed": labels.computed}
         group.attrs.update(sealed(partial, facts))
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)
-
-
-def _packed(item_size: int) -> tuple[BloscCodec, Crc32cCodec]:
-    """Of numbers of so many bytes."""
-    return BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=item_size), Crc32cCodec()
-
-
-def _shard(name: str) -> int:
-    """Entries of a field that lie in one file."""
-    return ROWS_PER_SHARD if name == "patches" else _SCALARS_PER_SHARD
-
-
-def _make(group: zarr.Group, field: "dataclasses.Field[Any]", rows: Rows, patch_px: int) -> "zarr.Array[Any]":
-    """An empty array for one field of `Cells`."""
-    rest = tuple(patch_px if s == -1 else s for s in field.metadata["shape"])
-    length = {_OFFSETS: len(rows) + 1, "contour_xy": rows.n_vertices}.get(field.name, len(rows))
-    if field.name == "patches":
-        chunk = _ROWS_PER_CHUNK
-        codec = BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle", typesize=1)
-        compressors = (codec, Crc32cCodec())
-    else:
-        chunk = _SCALARS_PER_SHARD // 16
-        compressors = _packed(np.dtype(field.metadata["dtype"]).itemsize)
-    return group.create_array(
-        field.name,
-        shape=(length, *rest),
-        dtype=field.metadata["dtype"],
-        chunks=(chunk, *rest),
-        shards=(_shard(field.name), *rest),
-        compressors=compressors,
-        config={"write_empty_chunks": True},  # looking for empty ones takes longer than writing them
-    )
