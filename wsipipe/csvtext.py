@@ -36,6 +36,20 @@ def csv_text(field: str) -> str:
     return field[1:] if field.startswith("'") and _is_formula(field) else field
 
 
+def decimal(text: str) -> float:
+    """A number with a point or, as spreadsheets of many countries write it, one comma before its decimals.
+
+    Raises
+    ------
+    ValueError
+        It is no number, or has digits in groups: what 1,000 means depends on the country.
+    """
+    whole, comma, decimals = text.strip().partition(",")
+    if comma and (not decimals.isdigit() or (len(decimals) == 3 and whole.lstrip("+-") not in ("", "0"))):
+        raise ValueError(text)
+    return float(f"{whole}.{decimals}" if comma else whole)
+
+
 def csv_delimiter(text: str) -> str:
     """What separates the fields of a table: the comma, semicolon or tab that its first line has most of."""
     header = _QUOTED.sub("", text.lstrip("\ufeff").partition("\n")[0])

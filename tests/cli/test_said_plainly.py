@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import safetensors
+from PIL import Image
 from safetensors.torch import load_file, save
 
 from tests.calls import wsipipe
@@ -50,6 +51,22 @@ def test_what_failed_may_be_tried_with_the_recipe_that_the_error_names(tmp_path:
     code, _, err = wsipipe(capsys, *call, "--recipe", "he-40x")
     assert code == 2, "what is finished is not mixed with another recipe"
     assert "made with another recipe" in err
+
+
+def test_a_resolution_may_have_a_comma_and_is_else_shown_how_to_write(tmp_path: Path, capsys) -> None:
+    slide = write_tiny_slide(tmp_path, "s.tiff")
+    assert "\nmpp: 0.252\n" in wsipipe(capsys, "info", slide, "--mpp", "0,252")[1]
+    code, _, err = wsipipe(capsys, "info", slide, "--mpp", "0.25um")
+    assert code == 2
+    words = "Invalid value for '--mpp': '0.25um' is no number: write it like 0.25: see `wsipipe info --help`"
+    assert err == f"error: wsipipe info: {words}\n"
+
+
+def test_a_photograph_of_another_format_is_to_be_saved_as_png(tmp_path: Path, capsys) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "photo.bmp")
+    code, _, err = wsipipe(capsys, "info", tmp_path / "photo.bmp", "--mpp", "0.5")
+    assert code == 1
+    assert err.endswith(": save it as PNG, and give its microns per pixel with --mpp\n")
 
 
 def test_a_table_is_no_slide(tmp_path: Path, capsys) -> None:

@@ -82,10 +82,10 @@ def test_label_and_patient_as_other_tools_call_them(folder: Path) -> None:
 
 
 def test_spreadsheet_habits_are_read(folder: Path) -> None:
-    text = "\ufeffPath ; MPP;\r\na.svs;0.5;\r\n;;\r\n\r\n"
+    text = "\ufeffPath ; MPP;\r\na.svs;0,5;\r\n;;\r\n\r\n"
     (folder / "c.csv").write_bytes(text.encode())
     (entry,) = read_cohort(folder / "c.csv", folder / "out").entries
-    assert entry.mpp == 0.5
+    assert entry.mpp == 0.5, "such a spreadsheet writes decimals with a comma"
     assert entry.path.name == "a.svs"
 
 

@@ -119,7 +119,7 @@ def _say(text: str, debug: bool) -> None:
 def _say_usage(error: click.ClickException) -> None:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "wsipipe"
-    _say(f"{where}: {error.format_message()} see `{where} --help`", debug=False)
+    _say(f"{where}: {error.format_message().rstrip('.')}: see `{where} --help`", debug=False)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,17 @@ from typing import Any, TypeVar
 import click
 
 from wsipipe.config import Settings, load_recipe, parse_recipe
+from wsipipe.csvtext import decimal
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _number(text: str) -> float:
+    try:
+        return decimal(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number: write it like 0.25") from None
+
 
 SLIDES = click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -19,7 +28,8 @@ _OPTIONS: dict[str, Callable[[Function], Function]] = {
                         help="Output folder; a second run on it continues."),
     "recipe": click.option("--recipe", "recipe", default="default", metavar="NAME|FILE.toml", show_default=True,
                            help="Stage parameters: default, he-40x, h-dab, paper, toy, or a file."),
-    "mpp": click.option("--mpp", type=float, help="True microns per pixel of level 0, over the metadata."),
+    "mpp": click.option("--mpp", type=_number, metavar="FLOAT",
+                        help="True microns per pixel of level 0, over the metadata."),
     "classes": click.option("-k", "--classes", type=click.IntRange(2, 64),
                             help="Number of cell classes of a model that is trained."),
     "model": click.option("--model", metavar="NAME|FILE", help="Label with this model; `default` ships with wsipipe."),

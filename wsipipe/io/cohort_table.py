@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsipipe.csvtext import csv_delimiter
+from wsipipe.csvtext import csv_delimiter, decimal
 from wsipipe.errors import SlideError, UnreadableSlideError, UsageError
 from wsipipe.io.readers import SUFFIXES
 from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
@@ -206,7 +206,7 @@ def _number(text: str, column: str, line: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        return decimal(text)
     except ValueError:
         raise SlideError(f"{column} in {line} is not a number: {text}", "correct it, or leave it empty") from None
 

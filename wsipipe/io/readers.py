@@ -18,6 +18,8 @@ _Handle = TypeVar("_Handle")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IMAGE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+_PHOTOGRAPHS = frozenset({".bmp", ".gif", ".heic", ".jp2", ".webp"})
+"""Images that cameras and office programs write, which no reader opens."""
 
 SUFFIXES = frozenset(
     {
@@ -163,6 +165,8 @@ def _remedy(path: Path, head: bytes, is_tiff: bool) -> str:
         return "copy it again from the scanner, or convert it to a pyramidal 8-bit RGB TIFF"
     if path.suffix.lower() == ".mrxs":
         return "copy the folder of the same name beside it, with all its .dat files"
+    if path.suffix.lower() in _PHOTOGRAPHS:
+        return "save it as PNG, and give its microns per pixel with --mpp"
     return "check that it is a slide and complete, or convert it to a pyramidal 8-bit RGB TIFF"
 
 
