@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from wsipipe.config import Settings
 from wsipipe.describing import describe, measured_in, nearest_in
+from wsipipe.gan.asking import Look, arithmetic
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import pick_device
-from wsipipe.gan.label import Look, arithmetic, check_patches, feed, looking, readers, weigh
+from wsipipe.gan.label import check_patches, feed, looking, readers, weigh
 from wsipipe.image.texture import TEXTURES, textures
 from wsipipe.io.store import CellStore
 from wsipipe.io.store_writer import Rows
@@ -68,7 +69,7 @@ class Sight:
         if self._texture is not None:
             about = describe(measured_in(store), self._texture, nearest_in(store))
         found = weigh(self._model, self._seen, about)
-        expected, computed = tuple(found.expected.tolist()), f"{device}, {arithmetic(device)}"
+        expected, computed = tuple(found.expected.tolist()), f"{device}, {arithmetic(self._model, device)}"
         store.write_labels(Labels(self._model.hash, found.classes, found.confidence, expected, computed))
 
 

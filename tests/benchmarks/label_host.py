@@ -17,10 +17,10 @@ from unittest import mock
 import numpy as np
 import torch
 
-from wsipipe.gan import label as labelling
-from wsipipe.gan import lanes
+from wsipipe.gan import asking, lanes
+from wsipipe.gan.asking import CUDA_BATCH
 from wsipipe.gan.checkpoint import Model
-from wsipipe.gan.label import CUDA_BATCH, feed, looking, weigh
+from wsipipe.gan.label import feed, looking, weigh
 from wsipipe.gan.nets import Critic
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
@@ -71,11 +71,11 @@ def main() -> None:
 @contextlib.contextmanager
 def free(answers: torch.Tensor) -> Iterator[None]:
     """A GPU's way on the CPU, with these answers to every batch."""
-    way = labelling._way
+    way = asking._way
     with (
-        mock.patch.object(labelling, "_way", lambda model, _, threads: way(model, "cuda", threads)),
-        mock.patch.object(labelling, "CudaStream", NoDevice),
-        mock.patch.object(labelling, "fast_dtype", return_value=torch.bfloat16),
+        mock.patch.object(asking, "_way", lambda model, _, *rest: way(model, "cuda", *rest)),
+        mock.patch.object(asking, "CudaStream", NoDevice),
+        mock.patch.object(asking, "fast_dtype", return_value=torch.bfloat16),
         mock.patch.object(lanes, "to_unit", lambda patches: patches),
         mock.patch.object(Critic, "log_classes", lambda _, patches: answers[: len(patches)]),
         mock.patch.object(CellStore, "write_labels"),

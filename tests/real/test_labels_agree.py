@@ -9,7 +9,7 @@ import torch
 
 from wsipipe.config import Settings, load_recipe
 from wsipipe.describing import describe_store, nearest_in
-from wsipipe.gan import label as module
+from wsipipe.gan import asking
 from wsipipe.gan.label import label
 from wsipipe.io.output import OutputFolder
 from wsipipe.labelling import load_model
@@ -32,6 +32,6 @@ def test_labels_are_those_of_float32(
     for described in (None, about):
         classes = []
         for number in (torch.float32, torch.bfloat16):
-            monkeypatch.setattr(module, "fast_dtype", lambda _, number=number: number)
+            monkeypatch.setattr(asking, "fast_dtype", lambda *_, number=number, **__: number)
             classes.append(label(model, store.patches, device="cpu", threads=1, described=described)[0])
         assert (classes[0] == classes[1]).mean() >= AGREE

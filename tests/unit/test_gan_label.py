@@ -12,10 +12,12 @@ import zarr
 
 from wsipipe.config import GanConfig
 from wsipipe.errors import ModelError
+from wsipipe.gan import asking
 from wsipipe.gan import label as module
+from wsipipe.gan.asking import CPU_BATCH, arithmetic
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model, merge_states
-from wsipipe.gan.label import CPU_BATCH, arithmetic, label, weigh
+from wsipipe.gan.label import label, weigh
 from wsipipe.gan.nets import Critic, Generator
 from wsipipe.gan.standardize import standardize_trunk
 from wsipipe.records import DESCRIPTION
@@ -43,12 +45,12 @@ def model(patches: np.ndarray) -> Model:
 @pytest.fixture(params=["float32", "bfloat16"])
 def number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every format, whatever this machine is fastest at."""
-    monkeypatch.setattr(module, "fast_dtype", lambda _: getattr(torch, request.param))
+    monkeypatch.setattr(asking, "fast_dtype", lambda *_, **__: getattr(torch, request.param))
     return str(request.param)
 
 
 def test_class_and_confidence_are_those_of_q(model: Model, patches: np.ndarray, number: str) -> None:
-    assert arithmetic("cpu") == number
+    assert arithmetic(model, "cpu") == number
     classes, confidence = label(model, patches, device="cpu", threads=1)
     assert (classes.dtype, confidence.dtype) == (np.uint8, np.float32)
     with torch.no_grad():
@@ -221,7 +223,7 @@ def test_an_error_in_a_thread_comes_out(model: Model, patches: np.ndarray, monke
         message = "broken"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(module, "_answer", fail)
+    monkeypatch.setattr(asking, "_answer", fail)
     with pytest.raises(RuntimeError, match="broken"):
         label(model, patches, device="cpu", threads=2)
 
@@ -236,9 +238,9 @@ def test_cuda_agrees_with_the_cpu(model: Model, patches: np.ndarray) -> None:
 def test_close_decisions_are_made_in_float32(
     model: Model, patches: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "fast_dtype", lambda _: torch.float32)
+    monkeypatch.setattr(asking, "fast_dtype", lambda *_, **__: torch.float32)
     exact = label(model, patches, device="cpu", threads=1)[1]
-    monkeypatch.setattr(module, "fast_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr(asking, "fast_dtype", lambda *_, **__: torch.bfloat16)
     monkeypatch.setattr(module, "SLICE", CPU_BATCH)
     some = label(model, patches, device="cpu", threads=2)[1] == exact
     monkeypatch.setattr(module, "CLOSE", -1.0)

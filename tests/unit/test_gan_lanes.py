@@ -13,13 +13,15 @@ from torch import Tensor
 
 from tests.tape import Listener, Operation, tensors
 from wsipipe.config import GanConfig
+from wsipipe.gan import asking
 from wsipipe.gan import label as labelling
+from wsipipe.gan.asking import CUDA_BATCH, EXACT_CUDA_BATCH
 from wsipipe.gan.augment import to_unit
 from wsipipe.gan.checkpoint import Model, merge_states
 from wsipipe.gan.device import fixed_arithmetic
 from wsipipe.gan.folded import folded
-from wsipipe.gan.label import EXACT_CUDA_BATCH, MOST_CUDA_READERS, READERS, label, readers
-from wsipipe.gan.lanes import LANES, CudaStream, Lane, Lanes
+from wsipipe.gan.label import MOST_CUDA_READERS, READERS, label, readers
+from wsipipe.gan.lanes import LANES, Ask, CudaStream, Lane, Lanes
 from wsipipe.gan.nets import Critic, Generator
 
 SIDE, CLASSES, BATCH = 16, 4, 12
@@ -85,14 +87,14 @@ def lanes(streams: Sequence[LateStream]) -> Lanes:
 
 def plainly(critic: Critic, rows: np.ndarray, size: int = BATCH) -> np.ndarray:
     """As the CPU does it."""
-    return labelling._answer(critic, rows, size)
+    return asking._answer(critic.log_classes, rows, size)
 
 
 def test_a_lane_answers_as_the_cpu_and_waits_once_a_batch(critic: Critic, parts: list[np.ndarray]) -> None:
     stream = LateStream()
     with fixed_arithmetic(1):
         lane = Lane(stream, BATCH, (SIDE, SIDE, 3), CLASSES)
-        found = [lane.answer(critic, part, BATCH) for part in parts]
+        found = [lane.answer(critic.log_classes, part, BATCH) for part in parts]
         for part, answer in zip(parts, found, strict=True):
             np.testing.assert_array_equal(answer, plainly(critic, part))
             assert answer.dtype == np.float32
@@ -110,7 +112,7 @@ def test_batches_are_filled_up_with_black_patches(parts: list[np.ndarray]) -> No
 
     lane = Lane(LateStream(), BATCH, (SIDE, SIDE, 3), CLASSES)
     for part, size in ((parts[0], BATCH), (parts[1], BATCH), (parts[3], 4)):
-        lane.answer(mock.Mock(log_classes=log_classes), part, size)
+        lane.answer(log_classes, part, size)
         np.testing.assert_array_equal(seen[-1][: len(part)], part)
         assert seen[-1].shape[0] == size
         assert not seen[-1][len(part) :].any()
@@ -121,7 +123,7 @@ def test_lanes_are_under_way_together_and_never_mixed_up(critic: Critic, parts: 
     streams = [LateStream(lambda: both.wait() and None) for _ in range(LANES)]  # each waits until the other began
     shared = lanes(streams)
     with fixed_arithmetic(1), ThreadPoolExecutor(LANES) as pool:
-        found = list(pool.map(lambda part: shared.answer(critic, part, BATCH), parts))
+        found = list(pool.map(lambda part: shared.answer(critic.log_classes, part, BATCH), parts))
         for part, answer in zip(parts, found, strict=True):
             np.testing.assert_array_equal(answer, plainly(critic, part))
     assert [stream.asked for stream in streams] == [["begin", "wait"] * (len(parts) // LANES)] * LANES
@@ -131,7 +133,7 @@ def test_more_threads_than_lanes_take_turns(critic: Critic, parts: list[np.ndarr
     streams = [LateStream() for _ in range(LANES)]
     shared = lanes(streams)
     with fixed_arithmetic(1), ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda part: shared.answer(critic, part, BATCH), parts))
+        found = list(pool.map(lambda part: shared.answer(critic.log_classes, part, BATCH), parts))
         for part, answer in zip(parts, found, strict=True):
             np.testing.assert_array_equal(answer, plainly(critic, part))
     assert sum(len(stream.asked) for stream in streams) == 2 * len(parts)
@@ -141,17 +143,17 @@ def test_after_an_error_a_lane_is_waited_for_and_free(critic: Critic, parts: lis
     stream = LateStream()
     only = lanes([stream])
     with pytest.raises(RuntimeError, match="broken"):
-        only.answer(mock.Mock(log_classes=mock.Mock(side_effect=RuntimeError("broken"))), parts[0], BATCH)
+        only.answer(mock.Mock(side_effect=RuntimeError("broken")), parts[0], BATCH)
     assert stream.asked == ["begin", "wait"]
     with fixed_arithmetic(1):
-        np.testing.assert_array_equal(only.answer(critic, parts[1], BATCH), plainly(critic, parts[1]))
+        np.testing.assert_array_equal(only.answer(critic.log_classes, parts[1], BATCH), plainly(critic, parts[1]))
 
 
 def test_answers_outlive_the_batch_after(critic: Critic, parts: list[np.ndarray]) -> None:
     lane = Lane(LateStream(), BATCH, (SIDE, SIDE, 3), CLASSES)
-    first = lane.answer(critic, parts[0], BATCH)
+    first = lane.answer(critic.log_classes, parts[0], BATCH)
     kept = first.copy()
-    lane.answer(critic, parts[2], BATCH)
+    lane.answer(critic.log_classes, parts[2], BATCH)
     np.testing.assert_array_equal(first, kept)
 
 
@@ -216,8 +218,8 @@ def test_streams_begin_after_the_weights_were_sent(
     shared = Lanes([Lane(CudaStream(), BATCH, (SIDE, SIDE, 3), CLASSES) for _ in range(2)])
     assert locked == [True] * 4
     with fixed_arithmetic(1):
-        np.testing.assert_array_equal(shared.answer(critic, parts[0], BATCH), plainly(critic, parts[0]))
-        shared.answer(critic, parts[1], BATCH)
+        np.testing.assert_array_equal(shared.answer(critic.log_classes, parts[0], BATCH), plainly(critic, parts[0]))
+        shared.answer(critic.log_classes, parts[1], BATCH)
     assert cuda.asked == [
         "0 waits for main", "1 waits for main", "on 0", "end 0", "wait for 0", "on 1", "end 1", "wait for 1",
     ]  # fmt: skip
@@ -227,31 +229,31 @@ def test_labels_by_lanes_are_those_of_the_cpu(
     monkeypatch: pytest.MonkeyPatch, model: Model, parts: list[np.ndarray]
 ) -> None:
     """The whole way that a GPU takes, its arithmetic the CPU's; close decisions come in a batch of their own size."""
-    monkeypatch.setattr(labelling, "fast_dtype", lambda _: torch.bfloat16)
-    monkeypatch.setattr(labelling, "cpu_batch", lambda _: BATCH)
+    monkeypatch.setattr(asking, "fast_dtype", lambda *_, **__: torch.bfloat16)
+    monkeypatch.setattr(asking, "cpu_batch", lambda _: BATCH)
     patches = np.concatenate(parts)
     wanted = label(model, patches, device="cpu", threads=1)
     sizes: list[tuple[torch.dtype, int]] = []
     answer = Lane.answer
 
-    def noted(lane: Lane, critic: Critic, rows: np.ndarray, size: int) -> np.ndarray:
-        sizes.append((next(critic.trunk[1].parameters()).dtype, size))
-        return answer(lane, critic, rows, size)
+    def noted(lane: Lane, ask: Ask, rows: np.ndarray, size: int) -> np.ndarray:
+        sizes.append((next(ask.args[0].trunk[1].parameters()).dtype, size))
+        return answer(lane, ask, rows, size)
 
     monkeypatch.setattr(Lane, "answer", noted)
-    monkeypatch.setattr(labelling, "CudaStream", LateStream)
-    monkeypatch.setattr(labelling, "CUDA_BATCH", BATCH)
-    monkeypatch.setattr(labelling, "EXACT_CUDA_BATCH", BATCH // 2)
+    monkeypatch.setattr(asking, "CudaStream", LateStream)
+    monkeypatch.setattr(asking, "CUDA_BATCH", BATCH)
+    monkeypatch.setattr(asking, "EXACT_CUDA_BATCH", BATCH // 2)
     monkeypatch.setattr(labelling, "CLOSE", 2.0)  # all of them
-    way = labelling._way
-    monkeypatch.setattr(labelling, "_way", lambda model, _, threads: way(model, "cuda", threads))
+    way = asking._way
+    monkeypatch.setattr(asking, "_way", lambda model, _, *rest: way(model, "cuda", *rest))
     monkeypatch.setattr(labelling, "SLICE", 2 * BATCH + 1)
     exact = label(model, patches, device="cpu", threads=3)
     assert set(sizes) == {(torch.bfloat16, BATCH), (torch.float32, BATCH // 2)}
     np.testing.assert_allclose(exact[1], wanted[1], atol=0.02)
     monkeypatch.setattr(labelling, "CLOSE", -1.0)  # none
     fast = label(model, patches, device="cpu", threads=3)
-    monkeypatch.setattr(labelling, "_way", way)
+    monkeypatch.setattr(asking, "_way", way)
     again = label(model, patches, device="cpu", threads=1)
     np.testing.assert_array_equal(fast[0], again[0])
     np.testing.assert_array_equal(fast[1], again[1])
@@ -266,7 +268,7 @@ def test_a_gpu_is_fed_by_more_readers() -> None:
 def test_on_a_gpu_an_answer_depends_on_its_patch_alone(model: Model) -> None:
     """Bit by bit: not on the lane, the place in the batch, the slice or what the batch is filled up with."""
     rng = np.random.default_rng(1)
-    patches = rng.integers(0, 256, (3 * labelling.CUDA_BATCH + 5, SIDE, SIDE, 3), dtype=np.uint8)
+    patches = rng.integers(0, 256, (3 * CUDA_BATCH + 5, SIDE, SIDE, 3), dtype=np.uint8)
     classes, confidence = label(model, patches, device="cuda", threads=1)
     order = rng.permutation(len(patches))
     for threads in (1, 8):
@@ -282,7 +284,7 @@ def test_on_a_gpu_lanes_answer_as_one_stream(model: Model, parts: list[np.ndarra
     on_device = folded(model.critic("cuda"))
     shared = Lanes([Lane(CudaStream(), BATCH, (SIDE, SIDE, 3), CLASSES) for _ in range(LANES)])
     with fixed_arithmetic(1), ThreadPoolExecutor(LANES) as pool:
-        found = list(pool.map(lambda part: shared.answer(on_device, part, BATCH), 20 * parts))
+        found = list(pool.map(lambda part: shared.answer(on_device.log_classes, part, BATCH), 20 * parts))
         for part, answer in zip(20 * parts, found, strict=True):
             filled = np.zeros((BATCH, SIDE, SIDE, 3), np.uint8)
             filled[: len(part)] = part

@@ -14,7 +14,7 @@ import pytest
 
 from wsipipe import pipeline
 from wsipipe.config import Settings, parse_recipe
-from wsipipe.gan import label as label_module
+from wsipipe.gan import asking
 from wsipipe.image.synthetic import make_slide
 from wsipipe.io import store_writer
 from wsipipe.io.pyramid_writer import write_pyramid
@@ -67,7 +67,7 @@ def later(slide: Path) -> Path:
     """Segmented first, labelled from the store in a run of its own."""
     out = slide.parent / "later"
     assert segment([slide], Settings(out, workers=1), Quiet()) == 0
-    assert len(CellStore(out / "s/cells.zarr")) > 2 * label_module.CPU_BATCH
+    assert len(CellStore(out / "s/cells.zarr")) > 2 * asking.CPU_BATCH
     assert not labels(out)
     assert pipeline.run([slide], Settings(out, workers=2), Quiet()) == 0
     assert {Path(name).name for name in labels(out)} >= {"cells.csv", "proportions.csv", "zarr.json"}
@@ -145,7 +145,7 @@ def test_what_fails_while_it_looks_costs_no_tiles(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(label_module, "_answer", broken)
+        patched.setattr(asking, "_answer", broken)
         _, code = segment_all([slide], Settings(tmp_path, workers=2), Quiet(), labelling=LABELLED)
     assert code == 1
     assert not (tmp_path / "s/cells.zarr").exists()

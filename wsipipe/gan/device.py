@@ -11,6 +11,13 @@ from wsipipe.errors import UsageError
 BFLOAT16_CPUS = ("avx512_bf16", "amx_bf16", "bf16")
 """Abilities of x86 and ARM processors that multiply bfloat16, as PyTorch names them."""
 
+INT8_CPU, AMX = "avx512_vnni", "amx_bf16"
+INT8_ARGUMENTS = (
+    "qx x_scale x_zero_point qw w_scale w_zero_point qaccum bias stride padding dilation groups output_scale "
+    "output_zero_point output_dtype accum_scale accum_zero_point binary_attr alpha unary_attr unary_scalars "
+    "unary_algorithm"
+)
+
 
 def pick_device(wanted: str) -> str:
     """The device to use, "cpu" or "cuda", for what was asked: "auto", "cpu" or "cuda".
@@ -34,15 +41,30 @@ def describe_device() -> str:
     return f"torch {torch.__version__}, {name}"
 
 
-def fast_dtype(device: str) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it (not where it is emulated), else float32.
+def fast_dtype(device: str, *, wide: bool = False) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it (not where it is emulated), else float32; int8 for `wide` networks.
 
-    Older PyTorch says nothing of a CPU's abilities; it is float32 then.
+    int8 on CPUs with AVX-512's products of bytes, unless they have AMX, which does bfloat16 fast enough. Older PyTorch
+    says nothing of a CPU's abilities; it is float32 then.
     """
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     abilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    if wide and abilities.get(INT8_CPU) and not abilities.get(AMX) and is_int8_known():
+        return torch.int8
     return torch.bfloat16 if any(abilities.get(name) for name in BFLOAT16_CPUS) else torch.float32
+
+
+def is_int8_known() -> bool:
+    """Whether this PyTorch has oneDNN's convolutions of bytes in the form that `int8` uses.
+
+    They are there for PyTorch's compiler, and their arguments were in another order once.
+    """
+    form = getattr(getattr(torch.ops.onednn, "qconv2d_pointwise", None), "binary", None)
+    if form is None or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    arguments = form._schema.arguments  # noqa: SLF001 - they are told nowhere else
+    return [argument.name for argument in arguments] == INT8_ARGUMENTS.split()
 
 
 def training_arithmetic(device: str) -> str:

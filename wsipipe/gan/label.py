@@ -1,30 +1,18 @@
 """Class and confidence of every cell: Q on real patches, then weighed with what else is known of the cells."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wsipipe.errors import ModelError
-from wsipipe.gan.augment import to_unit
+from wsipipe.gan.asking import Look, arithmetic, asking, pool
 from wsipipe.gan.checkpoint import Model
-from wsipipe.gan.device import fast_dtype, fixed_arithmetic
-from wsipipe.gan.folded import WIDE, folded
-from wsipipe.gan.lanes import LANES, Answer, CudaStream, Lane, Lanes
 from wsipipe.gan.nets import Critic
 from wsipipe.records import DESCRIPTION
-
-CPU_BATCH, WIDE_CPU_BATCH = 64, 16
-"""Cells per batch on the CPU: narrow networks are fastest at 64 to 128; the maps of wide ones (`folded.WIDE`) leave the
-processor's caches sooner."""
-CUDA_BATCH, EXACT_CUDA_BATCH = 2048, 256
-"""Cells per batch on a GPU, and of those that are looked at again in float32: few, whose operations cost many times as
-much, so that filling up a large batch would cost more than all the rest."""
 
 SLICE = 8192
 """Rows read at once; as many slices are in memory at a time as there are readers."""
@@ -41,7 +29,6 @@ WEIGHED_ROWS = 1 << 16
 
 Floats = NDArray[np.float64]
 Labelled = tuple[NDArray[np.uint8], NDArray[np.float32]]
-Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def label(
@@ -128,19 +115,16 @@ def feed(patches: Any, take: Callable[[int, NDArray[np.uint8]], None], at_once: 
         take(start, rows)
         return start + len(rows)
 
-    with _pool(at_once, "read") as pool:
-        yield from pool.map(one, range(0, total, SLICE))
+    with pool(at_once, "read") as workers:
+        yield from workers.map(one, range(0, total, SLICE))
 
 
 @contextmanager
 def looking(model: Model, device: str, threads: int, *, alone: bool = True) -> Iterator[Look]:
     """Q's opinion on patches alone, while the context lasts; any number of threads may ask at once.
 
-    Every batch has the same size (the last is filled up with black patches) and is computed by one thread alone (on a
-    GPU by one stream), so that the answer for a patch depends on nothing but the patch: not on `threads`, nor on which
-    patches it comes with.
-    Where the hardware multiplies bfloat16, the trunk computes in it (`arithmetic` says which it is). Where the patch
-    alone decides, one whose two best classes are close is looked at again in float32.
+    See `asking`, to which it adds: where the patch alone decides, one whose two best classes are close is looked at
+    again in float32.
 
     Parameters
     ----------
@@ -156,48 +140,17 @@ def looking(model: Model, device: str, threads: int, *, alone: bool = True) -> I
     callable
         From uint8 (n, s, s, 3) to log-probabilities of the classes, float32 (n, k).
     """
-    critic, dtype = model.critic(device), fast_dtype(device)
-    exact, fast = folded(critic), folded(critic, dtype)
-    way = _way(model, device, threads)
-
-    with fixed_arithmetic(1), _pool(way.at_once, "look") as pool:
-
-        def asked(net: Critic, patches: NDArray[np.uint8], batch: int) -> NDArray[np.float32]:
-            parts = [patches[at : at + batch] for at in range(0, len(patches), batch)]
-            answers = [pool.submit(way.answer, net, part, batch) for part in parts]
-            none = np.empty((0, model.config.classes), np.float32)
-            return np.concatenate([none, *(answer.result() for answer in answers)])
+    again = arithmetic(model, device) != "float32" and (alone or not model.config.describe)
+    with asking(model, device, threads, Critic.log_classes, model.config.classes) as (fast, exact):
 
         def look(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-            found = asked(fast, patches, way.batch)
-            if dtype != torch.float32 and (alone or not model.config.describe):
+            found = fast(patches)
+            if again:
                 close = np.flatnonzero(_is_close(found))
-                found[close] = asked(exact, patches[close], way.exact_batch)
+                found[close] = exact(patches[close])
             return found
 
         yield look
-
-
-class _Way(NamedTuple):
-    """How batches are answered on a device: their sizes, how many at a time, and by what."""
-
-    batch: int
-    exact_batch: int
-    at_once: int
-    answer: Answer
-
-
-def _way(model: Model, device: str, threads: int) -> _Way:
-    if device == "cpu":
-        return _Way(cpu_batch(model), cpu_batch(model), max(1, threads), _answer)
-    shape = (model.patch_px, model.patch_px, 3)
-    lanes = Lanes([Lane(CudaStream(), CUDA_BATCH, shape, model.config.classes) for _ in range(LANES)])
-    return _Way(CUDA_BATCH, EXACT_CUDA_BATCH, LANES, lanes.answer)
-
-
-def cpu_batch(model: Model) -> int:
-    """Cells per batch on the CPU."""
-    return WIDE_CPU_BATCH if model.config.channels >= WIDE else CPU_BATCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,29 +203,6 @@ def fused(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     if model.config.describe and described is not None:
         both = log_softmax((both + known(model, described)) * (float(model.tensors["critic.sharpness"]) / 2.0))
     return both
-
-
-def arithmetic(device: str) -> str:
-    """Number format that labels are computed in on a device: "bfloat16" or "float32"."""
-    return str(fast_dtype(device)).removeprefix("torch.")
-
-
-@contextmanager
-def _pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads, each with one PyTorch thread; what has not begun is dropped on an error."""
-    pool = ThreadPoolExecutor(workers, name, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@torch.inference_mode()
-def _answer(critic: Critic, rows: NDArray[np.uint8], batch: int) -> NDArray[np.float32]:
-    filled = np.zeros((batch, *rows.shape[1:]), np.uint8)
-    filled[: len(rows)] = rows
-    found = critic.log_classes(to_unit(torch.from_numpy(filled)))
-    return np.asarray(found[: len(rows)].numpy())
 
 
 def _is_close(seen: NDArray[np.float32]) -> NDArray[np.bool_]:

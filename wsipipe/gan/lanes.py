@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsipipe.gan.augment import to_unit
-from wsipipe.gan.nets import Critic
 
 LANES = 2
 """Batches under way at a time: one is copied while the other is computed."""
 
-Answer = Callable[[Critic, NDArray[np.uint8], int], NDArray[np.float32]]
-"""From a network, at most so many patches and the size of their batch to log-probabilities of their classes."""
+Ask = Callable[[Tensor], Tensor]
+"""From patches (n, 3, s, s) in [-1, 1] to what a network says of them, (n, width)."""
+
+Answer = Callable[[Ask, NDArray[np.uint8], int], NDArray[np.float32]]
+"""From a network, uint8 patches and the size of their batch, which is at least as large, to what it says of them."""
 
 
 class Stream(Protocol):
@@ -67,16 +69,17 @@ class Lane:
         Patches that the buffers hold.
     shape : (int, int, int)
         Of a patch.
-    classes : int
+    width : int
+        Numbers in the answer to a patch.
     """
 
-    def __init__(self, stream: Stream, batch: int, shape: Sequence[int], classes: int) -> None:
+    def __init__(self, stream: Stream, batch: int, shape: Sequence[int], width: int) -> None:
         self._stream = stream
         self._there = stream.memory((batch, *shape), torch.uint8)
-        self._back = stream.memory((batch, classes), torch.float32)
+        self._back = stream.memory((batch, width), torch.float32)
 
     @torch.inference_mode()
-    def answer(self, critic: Critic, rows: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    def answer(self, ask: Ask, rows: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         """What the network says of patches, in a batch of `size` that is filled up with black ones."""
         there, back = self._there[:size], self._back[:size]
         filled = there.numpy()
@@ -84,7 +87,7 @@ class Lane:
         try:
             with self._stream.within():
                 patches = there.to(self._stream.device, non_blocking=True)
-                back.copy_(critic.log_classes(to_unit(patches)), non_blocking=True)
+                back.copy_(ask(to_unit(patches)), non_blocking=True)
         finally:
             self._stream.wait()  # the buffers are the next batch's; also after an error
         return np.array(back[: len(rows)].numpy())
@@ -98,10 +101,10 @@ class Lanes:
         for lane in lanes:
             self._free.put(lane)
 
-    def answer(self, critic: Critic, rows: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    def answer(self, ask: Ask, rows: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         """As `Lane.answer`."""
         lane = self._free.get()
         try:
-            return lane.answer(critic, rows, size)
+            return lane.answer(ask, rows, size)
         finally:
             self._free.put(lane)
