@@ -50,7 +50,7 @@ def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
     with chromium_page(tmp_path / "profile", size=(width, 900)) as (page, said):
         page.goto((tmp_path / "page.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        for table in page.query_selector_all("table.scores, table.facts"):
+        for table in page.query_selector_all("table.listed, table.facts"):
             box = table.bounding_box()
             assert box["x"] + box["width"] <= width
         assert (

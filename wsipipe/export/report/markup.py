@@ -50,6 +50,16 @@ def table_head(names: Iterable[str]) -> str:
     return f"<thead><tr>{''.join(cells)}</tr></thead>"
 
 
+def listed_table(names: Sequence[str], rows: str, kind: str = "") -> str:
+    """A table whose rows become lists of names and values on a narrow screen: `rows` are of `named_cell`."""
+    return f'<table class="{f"listed {kind}".strip()}">{table_head(names)}<tbody>{rows}</tbody></table>'
+
+
+def named_cell(name: str, body: str, kind: str = "") -> str:
+    """A cell, HTML, under the heading `name`."""
+    return f'<td data-name="{text(name)}"{_class(kind)}>{body}</td>'
+
+
 def image(uri: str, alt: str, width: int, height: int, kind: str = "", share: float = 0.0) -> str:
     """A picture, as wide as `share` of the space it is in, or at most all of it when that is 0."""
     wide = f' style="width:{100 * share:.2f}%"' if share else ""

@@ -89,6 +89,12 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); }
 @media (max-width: 48rem) { .strip { grid-template-columns: 1fr; }
   .large { grid-template-columns: 1fr; } .shares .track { display: none; }
   .facts th { white-space: normal; } }
+@media (max-width: 64rem) {
+  .listed, .listed tbody, .listed tr { display: block; } .listed thead { display: none; }
+  .listed th { display: block; padding: 0.5rem 0 0; overflow-wrap: anywhere; }
+  .listed td { display: flex; justify-content: space-between; gap: 1rem; padding: 0.1rem 0; text-align: right; }
+  .listed td::before { content: attr(data-name); color: var(--soft); text-align: left; flex: none; }
+  .listed td:empty { display: none; } }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --card: #fff; --line: #bbb; --track: #eee;
     --warn: #fff; }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.export.report.document import document
-from wsipipe.export.report.markup import facts, section, sentences, table_head, text
+from wsipipe.export.report.markup import facts, listed_table, named_cell, section, sentences, text
 from wsipipe.export.verdicts.charts import (
     DASHES,
     calibration_chart,
@@ -32,12 +32,6 @@ svg .null { fill: var(--soft); fill-opacity: 0.55; } svg .observed { stroke: #d5
 .scores .chosen th { font-weight: 600; }
 .key { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; padding-top: 0.4rem; font-size: 0.875rem; }
 .key svg { display: inline-block; width: 2.2em; height: 0.7em; vertical-align: 0; }
-@media (max-width: 48rem) {
-  .scores, .scores tbody, .scores tr { display: block; } .scores thead { display: none; }
-  .scores th { display: block; padding: 0.5rem 0 0; overflow-wrap: anywhere; }
-  .scores td { display: flex; justify-content: space-between; gap: 1rem; padding: 0.1rem 0; white-space: normal; }
-  .scores td::before { content: attr(data-name); color: var(--soft); text-align: left; flex: none; }
-  .scores td { text-align: right; } }
 """
 
 
@@ -124,7 +118,7 @@ def _scores(page: VerdictPage) -> str:
         "shows. Vector and strength are chosen inside the training slides, never on those that are judged. The bold "
         "classifier was named beforehand; the best of several looks a little better than it is."
     )
-    return section("Scores", _table(("Classifier", *names), rows), note)
+    return section("Scores", listed_table(("Classifier", *names), rows, "scores"), note)
 
 
 def _score_row(row: dict[str, Any], names: Sequence[str], chosen: bool) -> str:
@@ -172,16 +166,9 @@ def _doubtful(page: VerdictPage) -> str:
         _row(slide, names, (label, verdict, f"{100 * right:.0f} %")) for slide, label, verdict, right in page.doubtful
     )
     note = "Slides that the classifier gets wrong more often than right. Look at them: some labels may be wrong too."
-    return section("Slides in doubt", _table(("Slide", *names), rows), note)
-
-
-def _table(names: Sequence[str], rows: str) -> str:
-    """A table that on a narrow screen shows each row as a list of names and values."""
-    return f'<table class="scores">{table_head(names)}<tbody>{rows}</tbody></table>'
+    return section("Slides in doubt", listed_table(("Slide", *names), rows, "scores"), note)
 
 
 def _row(heading: str, names: Sequence[str], values: Sequence[str], kind: str = "") -> str:
-    cells = "".join(
-        f'<td data-name="{text(name)}">{text(value)}</td>' for name, value in zip(names, values, strict=True)
-    )
+    cells = "".join(named_cell(name, text(value)) for name, value in zip(names, values, strict=True))
     return f'<tr{kind}><th scope="row">{text(heading)}</th>{cells}</tr>'
