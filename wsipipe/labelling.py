@@ -8,7 +8,7 @@ from wsipipe.config import GanConfig, Settings, differences
 from wsipipe.drawing import draw_cells
 from wsipipe.errors import ModelError, OutputMismatchError, TrainingError, UsageError
 from wsipipe.gan.checkpoint import Model, load, save
-from wsipipe.gan.class_number import strengths
+from wsipipe.gan.class_number import Suggestion, suggestion
 from wsipipe.gan.criteria import CHOSEN_BY
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.train import estimate_seconds
@@ -204,8 +204,8 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
     return dataclasses.replace(model, facts={**model.facts, "trained_on": trained_on})
 
 
-def class_strengths(stores: Sequence[CellStore], config: GanConfig, seed: int) -> dict[int, float]:
-    """How well each number of classes is told again from half of the cells, as `gan.class_number.strengths` has it.
+def suggest_number(stores: Sequence[CellStore], config: GanConfig, seed: int) -> Suggestion:
+    """How many classes the cells of `stores` support, as `gan.class_number.suggestion` has it.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def class_strengths(stores: Sequence[CellStore], config: GanConfig, seed: int) -
     few = dataclasses.replace(config, max_cells=min(config.max_cells, JUDGED_CELLS))
     described = draw_cells(stores, few, seed, Path()).described
     try:
-        return strengths(described, config.coherence, seed)
+        return suggestion(described, config.coherence, seed)
     except ValueError as error:
         raise TrainingError(str(error), "add slides, or choose a number of classes yourself") from error
 

@@ -18,7 +18,8 @@ from wsipipe.errors import DamagedStoreError, StoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.exporting import Exported, ExportOptions, write_export
 from wsipipe.gan.checkpoint import Model, load, save
-from wsipipe.gan.class_number import suggested
+from wsipipe.gan.class_number import Suggestion
+from wsipipe.gan.device import pick_device
 from wsipipe.given import check_nuclei
 from wsipipe.io.cohort_table import read_cohort
 from wsipipe.io.output import OutputFolder, SlideFolder
@@ -27,11 +28,11 @@ from wsipipe.labelling import (
     GIVEN,
     TRAINED,
     choose_model,
-    class_strengths,
     keep_model,
     label_store,
     load_model,
     model_beforehand,
+    suggest_number,
     train_model,
 )
 from wsipipe.parallel import Fleet
@@ -196,8 +197,8 @@ def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassP
     return class_names(out, model), class_profiles(stores, model.hash, model.config.classes)
 
 
-def suggest_classes(out_path: Path, seed: int) -> tuple[int, dict[int, float]]:
-    """How many classes to ask for, and the prediction strength of each number; no label is seen and nothing written.
+def suggest_classes(out_path: Path, seed: int) -> Suggestion:
+    """How many classes to ask for, and what speaks for each number; no label is seen and nothing written.
 
     Raises
     ------
@@ -205,8 +206,7 @@ def suggest_classes(out_path: Path, seed: int) -> tuple[int, dict[int, float]]:
         If there are too few cells.
     """
     stores = [store for _, store in _stores(OutputFolder(out_path))]
-    found = class_strengths(stores, load_recipe("default").gan, seed)
-    return suggested(found), found
+    return suggest_number(stores, load_recipe("default").gan, seed)
 
 
 def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) -> int:
@@ -240,6 +240,8 @@ def report(out_path: Path, report: Reporter) -> int:
 def _known(out: OutputFolder, settings: Settings, *, shipped: bool) -> Model | None:
     """The model that is known before any cell is, if it has as many classes as were asked for; None to train one."""
     known = model_beforehand(out, settings, shipped=shipped)
+    if known is None or not settings.scheduler:
+        pick_device(settings.device)  # before hours of work; on a cluster that labels only, the workers have it
     if known is not None and settings.classes not in {None, known.config.classes}:
         which, remedy = "the model in the output folder", "leave -k out, or name another -o folder"
         if settings.model:
@@ -270,9 +272,7 @@ def _label_all(out: OutputFolder, model: Model | None, settings: Settings, repor
     _show_training(out, model)
     write_proportions(out, model, settings.recipe.proportions.intervals)
     renew_page(out, model, class_names(out, model, report))
-    report.say(
-        f"{out.path.name}: proportions.csv, expected.csv, and per slide cells.csv, cells.geojson and report.html"
-    )
+    report.say(f"{out.path.name}: {left_in(out)}, and per slide cells.csv, cells.geojson and report.html")
     return 0
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.calls import must_succeed, wsipipe
 from tests.synth import tiny_slide, write_tiny_slide
+from wsipipe.gan import class_number
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +54,21 @@ def test_colours_that_look_alike_are_warned_of(out: Path, capsys: pytest.Capture
     assert "alike" not in wsipipe(capsys, "classes", out, "--color", f"c2={was['c2']}")[2]
 
 
-def test_a_number_of_classes_is_suggested(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_number_of_classes_is_suggested(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, fewer in {"MOST_CLASSES": 8, "SPLITS": 1, "CLOUDS": 2}.items():
+        monkeypatch.setattr(class_number, name, fewer)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     code, table, err = wsipipe(capsys, "classes", out, "--suggest")
     assert code == 0, err
     lines = table.splitlines()
-    assert lines[0].split() == ["classes", "strength"]
-    assert [int(line.split()[0]) for line in lines[1:-1]] == list(range(2, 13))
+    assert lines[0].split() == ["classes", "strength", "halves", "views"]
+    assert [int(line.split()[0]) for line in lines[1:8]] == list(range(2, 9))
     found = json.loads(wsipipe(capsys, "classes", out, "--suggest", "--json")[1])
-    assert lines[-1].startswith(f"suggested: {found['suggested']}, ")
+    assert list(found["supports"]) == [line.split()[0] for line in lines[1:8]]
+    assert lines[8].startswith(f"suggested: {found['suggested']}, ")
+    assert ("no kinds clearer" in table) == (not found["kinds_show"])
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     code, _, err = wsipipe(capsys, "classes", out, "--suggest", "--name", "c0=x")
     assert (code, err.count("\n")) == (2, 1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wsipipe.cohort.profiles import ClassProfile
     from wsipipe.export.classes import CellClass
+    from wsipipe.gan.class_number import Suggestion
 
 _COLUMNS = {"area_um2": "area um2", "eccentricity": "eccentricity", "solidity": "solidity", "h_od_mean": "H OD",
             "e_od_mean": "E OD", "confidence": "confidence"}  # fmt: skip
@@ -28,8 +29,9 @@ _COLUMNS = {"area_um2": "area um2", "eccentricity": "eccentricity", "solidity": 
 @click.option("--color", "colors", multiple=True, metavar="CLASS=#RRGGBB",
               help="Colour a class, such as c2=#AA4499; may be given several times.")  # fmt: skip
 @click.option("--suggest", is_flag=True,
-              help="Say how many classes the cells support, no label seen (-k of train): strength is how well those of "
-              "one half of the cells are told again from the other half.")  # fmt: skip
+              help="Say how many classes the cells support, no label seen (-k of train): strength is how alike those "
+              "are that two halves of the cells give (halves), and nuclei, patches and neighbours alone (views); 1 is "
+              "the same, 0 chance. Takes about a minute.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --suggest.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--debug", is_flag=True, help="Print tracebacks.")
@@ -54,7 +56,7 @@ def command(
     if suggest:
         if names or colors:
             raise UsageError("goes with neither --name nor --color", "give it alone", "--suggest")
-        click.echo(_suggestion(*pipeline.suggest_classes(out, seed), as_json=as_json))
+        click.echo(_suggestion(pipeline.suggest_classes(out, seed), as_json=as_json))
         return 0
     if names or colors:
         now = pipeline.class_list(out)
@@ -80,16 +82,24 @@ def _chosen(pairs: "Sequence[str]", classes: "Sequence[CellClass]", option: str)
     return chosen
 
 
-def _suggestion(number: int, strengths: dict[int, float], *, as_json: bool) -> str:
-    from wsipipe.gan.class_number import STRONG  # noqa: PLC0415 - heavy
-
+def _suggestion(found: "Suggestion", *, as_json: bool) -> str:
     if as_json:
-        return json.dumps({"suggested": number, "strengths": {str(k): round(v, 4) for k, v in strengths.items()}})
-    lines = ["classes  strength", *(f"{k:7}  {strength:8.2f}" for k, strength in strengths.items())]
-    why = f"the most with a strength of at least {STRONG:g}"
-    if strengths[number] < STRONG:
-        why = f"the strongest; no number reaches {STRONG:g}"
-    return "\n".join([*lines, f"suggested: {number}, {why} (-k {number})"])
+        supports = {
+            str(k): {"strength": round(s.strength, 4), "halves": round(s.halves, 4), "views": round(s.views, 4)}
+            for k, s in found.supports.items()
+        }
+        return json.dumps({"suggested": found.number, "kinds_show": found.kinds_show, "supports": supports})
+    lines = [
+        "classes  strength  halves  views",
+        *(f"{k:7}  {s.strength:8.2f}  {s.halves:6.2f}  {s.views:5.2f}" for k, s in found.supports.items()),
+    ]
+    said = f"suggested: {found.number}, the most classes about as strong as the strongest (-k {found.number})"
+    if not found.kinds_show:
+        said += (
+            "\nbut these cells show no kinds clearer than chance would: the views agree no better than on cells that"
+            " are only more or less of something; look at the classes before you trust them"
+        )
+    return "\n".join([*lines, said])
 
 
 def _table(classes: "Sequence[CellClass]", profiles: "Sequence[ClassProfile]") -> str:

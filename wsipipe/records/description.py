@@ -12,3 +12,9 @@ DESCRIPTION = (
 )  # fmt: skip
 """What a cell is described by, beside its patch: its nucleus, contrast and light around it, its neighbours' mean and
 spread."""
+VIEWS = (
+    slice(0, len(_NUCLEUS)),
+    slice(len(_NUCLEUS), len(_NUCLEUS) + len(_CONTRAST) + 1),
+    slice(len(_NUCLEUS) + len(_CONTRAST) + 1, len(DESCRIPTION)),
+)
+"""Columns of the nucleus, of the patch around it, and of its neighbours: each can tell a cell's kind by itself."""
