@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import safetensors
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save
 
@@ -67,6 +68,32 @@ def test_a_photograph_of_another_format_is_to_be_saved_as_png(tmp_path: Path, ca
     code, _, err = wsipipe(capsys, "info", tmp_path / "photo.bmp", "--mpp", "0.5")
     assert code == 1
     assert err.endswith(": save it as PNG, and give its microns per pixel with --mpp\n")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("command", ["run", "batch"])
+def test_a_gpu_that_is_not_there_is_missed_before_any_work(tmp_path: Path, capsys, command: str) -> None:
+    (tmp_path / "slides").mkdir()
+    slide = write_tiny_slide(tmp_path / "slides", "s.tiff")
+    source = slide if command == "run" else slide.parent
+    code, _, err = wsipipe(capsys, command, source, "-o", tmp_path / "out", "--device", "cuda", "--workers", "1")
+    assert code == 2
+    assert err == "error: --device cuda: no CUDA device is usable here: leave the option out or say cpu\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_line_of_a_run_names_the_list_of_what_failed(tmp_path: Path, capsys) -> None:
+    good, bad = write_tiny_slide(tmp_path, "s.tiff"), tmp_path / "bad.svs"
+    bad.touch()
+    rest = "and per slide cells.csv, cells.geojson and report.html"
+    call = ("run", good, "-o", tmp_path / "out", "--recipe", "toy", "--workers", "1")
+    code, _, err = wsipipe(capsys, *call, bad)
+    assert code == 1
+    assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, failures.csv, {rest}"
+    write_tiny_slide(tmp_path, "bad.svs", seed=1)
+    code, _, err = wsipipe(capsys, *call, bad)
+    assert code == 0
+    assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, {rest}"
 
 
 def test_a_table_is_no_slide(tmp_path: Path, capsys) -> None:
