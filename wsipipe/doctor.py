@@ -23,8 +23,9 @@ from wsipipe.io.pyramid_writer import write_pyramid
 from wsipipe.io.store import CellStore
 from wsipipe.parallel import Pool, cpu_count
 from wsipipe.progress import Quiet
-from wsipipe.segmenting import segment_slide, versions
+from wsipipe.segmenting import segment_slide
 from wsipipe.tables import class_names, slide_row, table_faults
+from wsipipe.versions import versions
 
 _LEAST_FREE_GB = 2.0
 

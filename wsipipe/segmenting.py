@@ -1,11 +1,9 @@
 """One slide, from its file to its finished store."""
 
 import dataclasses
-import platform
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from wsipipe.planning import SlidePlan, plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.records import Cells, Rings, SlideInfo
 from wsipipe.tiles import TileResult, measure_tile, segment_tile
+from wsipipe.versions import versions
 
 Facts = dict[str, Any]
 DETAILS = 2
@@ -157,12 +156,6 @@ def check_recipe(folder: SlideFolder, settings: Settings) -> None:
             "use that recipe, another -o folder, or --overwrite to start this slide again",
             folder.slide_id,
         )
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that a result depends on."""
-    names = ("wsipipe", "numpy", "scipy", "opencv-python-headless", "scikit-image", "zarr", "openslide-bin", "torch")
-    return {"python": platform.python_version(), "machine": platform.machine(), **{n: version(n) for n in names}}
 
 
 def _spool_plan(identity: dict[str, Any], settings: Settings) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from wsipipe.io.output import OutputFolder, path_hash, record_failures
 from wsipipe.io.slide import fingerprint, open_slide, probe
 from wsipipe.parallel import Fleet
 from wsipipe.progress import Reporter
-from wsipipe.segmenting import versions
 from wsipipe.slides import unreadable
+from wsipipe.versions import versions
 
 Failures = dict[str, tuple[Path, WsipipeError]]
 """By slide_id: the path as given, and the error."""

@@ -18,8 +18,8 @@ from wsipipe.export.report.cohort_page import CohortReport, CohortRow, cohort_pa
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
-from wsipipe.segmenting import versions
 from wsipipe.stored import stored_recipe
+from wsipipe.versions import versions
 
 
 def write_cohort(out: OutputFolder, slides: Sequence[CohortSlide]) -> None:
