@@ -109,12 +109,16 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
 
     about = described().astype(np.float32)
 
-    def plain(batch: int, every: int, known: np.ndarray | None = about) -> np.ndarray:
+    def seen(batch: int, every: int) -> np.ndarray:
         pooled = mock.patch.object(nets, "pooled_conv3x3", _convolve_then_pool)
         with pooled, fixed_arithmetic(threads), torch.inference_mode():
             parts = torch.from_numpy(patches[::every]).split(batch)
-            seen = torch.cat([critic.log_classes(to_unit(part.to(device)).contiguous()) for part in parts])
-            return labelling.weigh(model, seen.cpu().numpy(), None if known is None else known[::every]).classes
+            return (
+                torch.cat([critic.log_classes(to_unit(part.to(device)).contiguous()) for part in parts]).cpu().numpy()
+            )
+
+    def plain(batch: int, every: int) -> np.ndarray:
+        return labelling.weigh(model, seen(batch, every), about[::every]).classes
 
     def ours(dtype: torch.dtype) -> np.ndarray:
         settings = Settings(Path(), workers=threads, device=device)
@@ -138,7 +142,8 @@ def compare(model: Model, patches: np.ndarray, stores: list[CellStore], threads:
         f"label, {fastest}, patches in memory, without descriptions": (lambda: from_memory(None), len(patches)),
         "descriptions alone": (described, len(patches)),
     }
-    wanted, wanted_alone = plain(batches[0], 1), plain(batches[0], 1, None)
+    all_seen = seen(batches[0], 1)
+    wanted, wanted_alone = (labelling.weigh(model, all_seen, known).classes for known in (about, None))
     best = dict.fromkeys(calls, (0.0, 0.0))
     found: dict[str, np.ndarray] = {}
     for _ in range(ROUNDS):

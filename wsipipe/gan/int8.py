@@ -17,7 +17,10 @@ MOST = 126
 """The largest weight in whole steps: 127, less the one that `rounded` may add."""
 
 HEADROOM = 2.0
-"""How far the values of a real cell may exceed the largest one in `drawn` before they are cut off."""
+"""How far values may exceed the largest one in `drawn` before they are cut off. In real cells they were up to 1.7 times
+as large as in those that G drew after 300 steps."""
+
+_AnyBlock = DownBlock | ResidualBlock
 
 
 @torch.no_grad()
@@ -40,11 +43,8 @@ def quantized(critic: Critic, drawn: Tensor) -> Critic:
     """
     fast = copy.deepcopy(critic).requires_grad_(requires_grad=False)
     blocks = zip(fast.trunk, _largest(critic, drawn), strict=True)
-    fast.trunk = nn.Sequential(_Trunk([_Block(cast("_Any", block), *largest) for block, largest in blocks]))
+    fast.trunk = nn.Sequential(_Trunk([_Block(cast("_AnyBlock", block), *largest) for block, largest in blocks]))
     return fast
-
-
-_Any = DownBlock | ResidualBlock
 
 
 def _largest(critic: Critic, patches: Tensor) -> list[tuple[float, float]]:
@@ -71,27 +71,28 @@ def rounded(weight: Tensor) -> Tensor:
     nearest = kernels.round()
     errors = kernels - nearest
     missing = errors.sum(2, keepdim=True).round()
-    place = errors.argsort(2).argsort(2)
+    place = errors.argsort(dim=2, stable=True).argsort(2)
     nearest += (place >= place.shape[2] - missing).to(nearest.dtype)
     nearest -= (place < -missing).to(nearest.dtype)
     return nearest.view_as(weight)
 
 
 class _Scale(NamedTuple):
-    """`x / step + shift`, cut to whole numbers from 0 to 255; `zero` there is `offset` less than 0 was."""
+    """Whole numbers from 0 to 255 for values `x`: `x / step + zero - offset / step`, cut."""
 
     step: float
-    shift: float = 0.5
     zero: int = 0
     offset: float = 0.0
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x.mul(1.0 / self.step).add_(self.shift).clamp_(0.0, FULL).to(torch.uint8)
+        # by way of signed bytes, to which PyTorch converts several times as fast
+        least = torch.tensor(self.zero - self.offset / self.step - 128.0)
+        signed = torch.add(least, x, alpha=1.0 / self.step).round_().clamp_(-128.0, 127.0).to(torch.int8)
+        return signed.view(torch.uint8).bitwise_xor_(128)
 
 
-_PIXELS = _Scale(1.0 / 127.5, shift=128.0, zero=128, offset=0.5 / 127.5)
+_PIXELS = _Scale(1.0 / 127.5, zero=128, offset=0.5 / 127.5)
 """Pixels as they were before `augment.to_unit`."""
-
 
 _WHOLE = _Scale(1.0)
 
@@ -119,7 +120,7 @@ class _Trunk(nn.Module):
 class _Block:
     """`nets.DownBlock` or `nets.ResidualBlock`: its result, and the largest of the whole numbers of each patch."""
 
-    def __init__(self, block: _Any, entering: float, inside: float) -> None:
+    def __init__(self, block: _AnyBlock, entering: float, inside: float) -> None:
         self._down = block if isinstance(block, DownBlock) else None
         self._scale = _PIXELS if self._down is not None and not self._down.leading_relu else _up_to(entering)
         self._inside = _up_to(inside)
@@ -135,7 +136,7 @@ class _Block:
         entered = self._scale(x)
         hidden = self._conv1.relu(entered, self._inside)
         seen = [hidden] if self._scale is _PIXELS else [entered, hidden]
-        largest = [maps.permute(0, 2, 3, 1).flatten(1).amax(1) for maps in seen]
+        largest = [maps.amax((1, 2, 3)) for maps in seen]
         if self._down is not None:
             hidden, x = self._mean.relu(hidden, _WHOLE), self._down.shortcut(F.avg_pool2d(x, 2))
         return self._conv2.add(hidden, x), largest
