@@ -69,6 +69,30 @@ class Taught:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Descriptions with what every round of a fit asks of them.
+
+    Attributes
+    ----------
+    values : float64, (n, d)
+    squares : float64, (n,)
+        Squared length of each row.
+    square : float
+        Sum over all values.
+    """
+
+    values: Floats
+    squares: Floats
+    square: float
+
+    @classmethod
+    def of(cls, values: Floats) -> "Points":
+        """Of descriptions (n, d)."""
+        squared = values**2
+        return cls(values, squared.sum(1), float(squared.sum()))
+
+
+@dataclass(frozen=True)
 class Mixture:
     """Gaussians of one common, spherical spread, with learned weights.
 
@@ -85,10 +109,10 @@ class Mixture:
     spread: float
     weights: Floats
 
-    def log_joint(self, values: Floats) -> Floats:
-        """Logarithm of p(class, description) of descriptions (n, d), up to a constant: (n, k)."""
-        square = ((values**2).sum(1)[:, None] - 2.0 * values @ self.centres.T) + (self.centres**2).sum(1)
-        dims = values.shape[1]
+    def log_joint(self, points: Points) -> Floats:
+        """Logarithm of p(class, description) of descriptions, up to a constant: (n, k)."""
+        square = (points.squares[:, None] - 2.0 * (points.values @ self.centres.T)) + (self.centres**2).sum(1)
+        dims = points.values.shape[1]
         found: Floats = np.log(self.weights + TINY) - 0.5 * square / self.spread - 0.5 * dims * np.log(self.spread)
         return found
 
@@ -111,14 +135,14 @@ def coherent_classes(cells: Described, k: int, coherence: float, rng: np.random.
         Of the starts.
     """
     values = cells.standardized()
-    mixture = _best_start(values, k, rng)
+    points, mixture = Points.of(values), _best_start(values, k, rng)
     there = (cells.neighbours >= 0)[..., None]
     count = np.maximum(there.sum(1), 1)
     lonely = ~there.any(1)
-    answers = _softmax(mixture.log_joint(values))
+    answers = _softmax(mixture.log_joint(points))
     for _ in range(ROUNDS):
-        mixture = _maximized(values, answers)
-        log_joint = mixture.log_joint(values)
+        mixture = _maximized(points, answers)
+        log_joint = mixture.log_joint(points)
         if coherence:
             around = (answers[cells.neighbours] * there).sum(1) / count
             whole = answers.mean(0)
@@ -135,14 +159,15 @@ def _best_start(values: Floats, k: int, rng: np.random.Generator) -> Mixture:
     """The most likely of a few mixtures, neighbours left aside."""
     some = values if len(values) <= FIT_CELLS else values[rng.choice(len(values), FIT_CELLS, replace=False)]
     starts = (Mixture(_scattered(some, k, rng), 1.0, np.full(k, 1.0 / k)) for _ in range(STARTS))
-    return max((_fitted(start, some) for start in starts), key=itemgetter(0))[1]
+    points = Points.of(some)
+    return max((_fitted(start, points) for start in starts), key=itemgetter(0))[1]
 
 
-def _fitted(mixture: Mixture, values: Floats) -> tuple[float, Mixture]:
+def _fitted(mixture: Mixture, points: Points) -> tuple[float, Mixture]:
     """After ROUNDS of expectation and maximization: mean log-likelihood, and the mixture."""
     for _ in range(ROUNDS):
-        mixture = _maximized(values, _softmax(mixture.log_joint(values)))
-    return _log_likelihood(mixture, values), mixture
+        mixture = _maximized(points, _softmax(mixture.log_joint(points)))
+    return _log_likelihood(mixture, points), mixture
 
 
 def _scattered(values: Floats, k: int, rng: np.random.Generator) -> Floats:
@@ -155,11 +180,11 @@ def _scattered(values: Floats, k: int, rng: np.random.Generator) -> Floats:
     return np.array(centres)
 
 
-def _maximized(values: Floats, answers: Floats) -> Mixture:
+def _maximized(points: Points, answers: Floats) -> Mixture:
     weight = answers.sum(0) + TINY
-    centres = answers.T @ values / weight[:, None]
-    square = (values**2).sum() - (weight[:, None] * centres**2).sum()
-    return Mixture(centres, max(square / values.size, TINY), weight / weight.sum())
+    centres = answers.T @ points.values / weight[:, None]
+    square = points.square - (weight[:, None] * centres**2).sum()
+    return Mixture(centres, max(square / points.values.size, TINY), weight / weight.sum())
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -168,7 +193,7 @@ def _softmax(logits: Floats) -> Floats:
     return normed
 
 
-def _log_likelihood(mixture: Mixture, values: Floats) -> float:
-    log_joint = mixture.log_joint(values)
+def _log_likelihood(mixture: Mixture, points: Points) -> float:
+    log_joint = mixture.log_joint(points)
     highest = log_joint.max(1)
     return float((highest + np.log(np.exp(log_joint - highest[:, None]).sum(1))).mean())
