@@ -4,6 +4,7 @@ Knows no networks, so that `wsipipe segment` need not load PyTorch.
 """
 
 import contextlib
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.segmenting import check_recipe, segment_slide
 from wsipipe.turns import Turns
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9]+:/")
+"""How an address on a network begins, as a path has it."""
 
 MPX_PER_S = 10.0
 """Working megapixels that one worker segments a second, for the plan of a dry run (docs/benchmarks.md)."""
@@ -79,6 +83,11 @@ def unreadable(error: OSError) -> UnreadableSlideError:
     """What the system says of a file that cannot be read, as the slide's error."""
     if isinstance(error, IsADirectoryError):
         return UnreadableSlideError("is a folder", "name the slides in it, or give it to `wsipipe batch`")
+    name = str(error.filename or "")
+    if _ADDRESS.match(name):
+        return UnreadableSlideError("is an address, no file", "copy the slide to a disk first")
+    if isinstance(error, FileNotFoundError) and not {"*", "?"}.isdisjoint(name):
+        return UnreadableSlideError("no file matches it", "check the folder and the ending")
     return UnreadableSlideError(f"cannot be read ({error.strerror or error})", "check the path and its permissions")
 
 

@@ -96,6 +96,19 @@ def test_the_last_line_of_a_run_names_the_list_of_what_failed(tmp_path: Path, ca
     assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, {rest}"
 
 
+@pytest.mark.parametrize(
+    ("slide", "said"),
+    [
+        ("https://example.org/a.svs", "a: is an address, no file: copy the slide to a disk first"),
+        ("slides/*.svs", "*: no file matches it: check the folder and the ending"),
+        ("slides/a.svs", "a: cannot be read (No such file or directory): check the path and its permissions"),
+    ],
+)
+def test_what_is_no_file(tmp_path: Path, capsys, slide: str, said: str) -> None:
+    code, _, err = wsipipe(capsys, "segment", slide, "-o", tmp_path / "out", "--recipe", "toy")
+    assert (code, err) == (1, f"error: {said}\n")
+
+
 def test_a_table_is_no_slide(tmp_path: Path, capsys) -> None:
     (tmp_path / "cohort.csv").write_text("path\na.svs\n")
     code, _, err = wsipipe(capsys, "segment", tmp_path / "cohort.csv", "-o", tmp_path / "out", "--recipe", "toy")

@@ -163,6 +163,7 @@ def test_unreadable_files_are_one_usage_error(tmp_path: Path, name: str, data: b
     with pytest.raises(UsageError) as caught:
         read_nuclei(tmp_path / name, info())
     assert says in caught.value.what
+    assert str(caught.value).count(name) == 1, "said once"
     assert caught.value.subject.endswith(name)
 
 

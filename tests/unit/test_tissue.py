@@ -191,7 +191,7 @@ def test_empty_glass_is_an_error(level: int) -> None:
 
 def test_regions_without_anything_in_them() -> None:
     rgb, _ = paint()
-    with pytest.raises(NoTissueError, match="empty"):
+    with pytest.raises(NoTissueError, match="nothing is to be searched: draw --regions on this slide"):
         find_tissue(rgb, MPP, CONFIG, np.zeros(rgb.shape[:2], bool))
 
 

@@ -181,7 +181,9 @@ def _color_fault(index: int, color: object) -> str:
 
 
 def _name_faults(names: Sequence[str]) -> list[str]:
-    faults = [f"{name!r} may hold only letters, digits, _ and -" for name in names if not _NAME.fullmatch(name)]
+    faults = [
+        f"{name!r} may hold only letters from a to z, digits, _ and -" for name in names if not _NAME.fullmatch(name)
+    ]
     faults += [
         f"{name!r} cannot name a class: proportions.csv has a column n_{name}" for name in RESERVED if name in names
     ]

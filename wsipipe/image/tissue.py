@@ -86,6 +86,8 @@ def find_tissue(
         If nothing on the slide looks stained.
     """
     inside = np.ones(rgb.shape[:2], bool) if valid is None else valid
+    if not inside.any():
+        raise NoTissueError("nothing is to be searched", "draw --regions on this slide, in its level-0 pixels")
     scanned = inside & (channels.lowest(rgb) != 255)
     if not scanned.any():
         raise NoTissueError("the slide is empty", "check that it is the right file, or widen --regions")

@@ -106,11 +106,13 @@ def read_points(path: Path) -> Points:
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         names = rows.fieldnames or []
         x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
-        if not {x, y} <= set(names):
-            raise UsageError("is no list of points (no columns x and y)", _POINTS, path.name)  # rows or not
+        known = {x, y} <= set(names)
         point = "," if delimiter == ";" else "."  # where a comma begins the decimals, fields end with a semicolon
-        found = [(*(float(row[n].replace(point, ".")) for n in (x, y)), row.get("class") or "") for row in rows]
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        places = rows if known else ()
+        found = [(*(float(row[n].replace(point, ".")) for n in (x, y)), row.get("class") or "") for row in places]
+    except (OSError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise UsageError(f"is no list of points ({told(error)})", _POINTS, path.name) from error
+    if not known:
+        raise UsageError("is no list of points (no columns x and y)", _POINTS, path.name)  # rows or not
     xy = np.array([(px, py) for px, py, _ in found], np.float64).reshape(-1, 2)
     return Points(xy, np.array([name for _, _, name in found], np.str_))
