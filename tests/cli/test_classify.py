@@ -181,6 +181,13 @@ def test_proportions_of_another_model_are_refused(tmp_path: Path, capsys) -> Non
     assert not (tmp_path / "x.csv").exists()
 
 
+def test_an_output_folder_is_told_from_its_table(tmp_path: Path, capsys) -> None:
+    folder = cohort(tmp_path / "out")
+    call = ("classify", "cv", folder, "--labels", folder / "labels.csv", "-o", tmp_path / "v")
+    code, _, err = wsipipe(capsys, *call)
+    assert (code, err) == (2, f"error: out: is a folder: give the proportions.csv in it ({folder}/proportions.csv)\n")
+
+
 def test_names_of_the_classes_do_not_matter(tmp_path: Path, capsys) -> None:
     folder = cohort(tmp_path)
     wsipipe(

@@ -7,11 +7,21 @@ import click
 
 from wsipipe.cli.console import Console
 from wsipipe.cli.options import options
+from wsipipe.errors import UsageError
 
 _CLASSIFIERS = ("linear-svm", "rbf-svm", "logistic", "k-means")
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_PROPORTIONS = click.argument("proportions", type=_FILE, metavar="PROPORTIONS.csv")
+
+
+def _no_folder(_context: click.Context, _parameter: click.Parameter, table: Path) -> Path:
+    if table.is_dir():
+        raise UsageError("is a folder", f"give the proportions.csv in it ({table / 'proportions.csv'})", table.name)
+    return table
+
+
+_PROPORTIONS = click.argument("proportions", type=click.Path(path_type=Path, exists=True), metavar="PROPORTIONS.csv",
+                              callback=_no_folder)  # fmt: skip
 _LABELS = click.option("--labels", required=True, type=_FILE, metavar="CSV",
                        help="Columns slide_id (extension or not), label, and patient where known.")  # fmt: skip
 _FOLDER = click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
