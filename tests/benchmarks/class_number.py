@@ -35,8 +35,6 @@ from wsipipe.gan.class_number import (
     MOST_CLASSES,
     SPLITS,
     STRETCHES,
-    Support,
-    suggested,
     suggestion,
 )
 from wsipipe.gan.mixture import Described, coherent_classes
@@ -47,11 +45,12 @@ NUMBERS = range(2, MOST_CLASSES + 1)
 MOST_CELLS = 1500
 QUICK = {"STARTS": 3, "ROUNDS": 30}
 LEAST_OF_IMAGE = 8
-SUBSETS = 4
-SHARE = 0.5
-RARE = ("miscellaneous", "")
-"""No kind of their own for the situations of some kinds; cells of no class are left out there."""
+SUBSETS, SHARE = 4, 0.5
+"""How many subsets of the images, and how much of them."""
+RARE = "miscellaneous"
+"""Of these there are too few for situations of their own."""
 
+STRONG = 0.4
 SCORES = ("ami", "ari")
 
 Floats = NDArray[np.float64]
@@ -86,7 +85,7 @@ def situations(images: list[Labelled], seed: int = 5) -> Iterator[Situation]:
     for subset in range(SUBSETS):
         chosen = rng.permutation(len(whole))[: max(3, int(len(whole) * SHARE))]
         yield Situation(f"images {subset}", [whole[i] for i in sorted(chosen)])
-    kinds = sorted(set(np.concatenate([i.truth for i in images])) - set(UNKNOWN) - set(RARE))
+    kinds = sorted(set(np.concatenate([i.truth for i in images])) - {*UNKNOWN, RARE})
     for size in range(1, len(kinds) + 1):
         for some in itertools.combinations(kinds, size):
             parts = [of_kinds(image, some) for image in images]
@@ -229,7 +228,8 @@ def show(args: argparse.Namespace) -> None:
     print(f"| criterion | {ranked} | its number loses ami | ari | is off by |")
     print("|---" * 8 + "|")
     for name, rule in rules.items():
-        print(f"| {name} | {' | '.join(summary(several, rule, strength=name == 'strength'))} |")
+        print(f"| {name} | {' | '.join(summary(several, rule))} |")
+    print(f"\nlargest with a prediction strength of {STRONG}: {' | '.join(summary(several, until_now)[-3:])}")
     for label, some in (("several kinds", several), ("one kind", [r for r in rows if r["kinds"] == 1])):
         print(f"\n{label}: {sum(r['kinds_show'] for r in some)} of {len(some)} show kinds")
 
@@ -239,23 +239,24 @@ def curve(row: dict[str, Any], name: str) -> Floats:
     return np.array([row["numbers"][str(k)][name] for k in NUMBERS])
 
 
-def summary(rows: list[dict[str, Any]], rule: Rule, *, strength: bool) -> list[str]:
+def until_now(row: dict[str, Any]) -> Floats:
+    """What was suggested before: the most classes of enough prediction strength, else the strongest."""
+    strength = curve(row, "prediction strength")
+    return np.where(strength >= STRONG, np.array(NUMBERS), strength - 1.0)
+
+
+def summary(rows: list[dict[str, Any]], rule: Rule) -> list[str]:
     """Rank correlations by score and data, mean losses of the number chosen, and how far it is from the kinds."""
     columns, losses = [], []
-    picks = [number(row) if strength else NUMBERS[int(rule(row).argmax())] for row in rows]
+    picks = [NUMBERS[int(rule(row).argmax())] for row in rows]
     for score in SCORES:
         for data in DATA:
             ranks = [spearmanr(rule(r), curve(r, score)).statistic for r in rows if r["data"] == data]
             columns.append(f"{statistics.mean(ranks):.2f} ({np.mean(np.array(ranks) > 0):.0%})")
-        lost = [curve(r, score).max() - r["numbers"][str(k)][score] for r, k in zip(rows, picks, strict=True)]
+        lost = [max(curve(r, score)) - r["numbers"][str(k)][score] for r, k in zip(rows, picks, strict=True)]
         losses.append(f"{statistics.mean(lost):.3f}")
     off = statistics.mean(abs(k - r["kinds"]) for r, k in zip(rows, picks, strict=True))
     return [*columns, *losses, f"{off:.1f}"]
-
-
-def number(row: dict[str, Any]) -> int:
-    """What `suggested` names."""
-    return suggested({k: Support(row["numbers"][str(k)]["halves"], row["numbers"][str(k)]["views"]) for k in NUMBERS})
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ def _suggestion(found: "Suggestion", *, as_json: bool) -> str:
         "classes  strength  halves  views",
         *(f"{k:7}  {s.strength:8.2f}  {s.halves:6.2f}  {s.views:5.2f}" for k, s in found.supports.items()),
     ]
-    said = f"suggested: {found.number}, the most classes about as strong as the strongest (-k {found.number})"
+    said = f"suggested: {found.number}, the strongest (-k {found.number})"
     if not found.kinds_show:
         said += (
             "\nbut these cells show no kinds clearer than chance would: the views agree no better than on cells that"

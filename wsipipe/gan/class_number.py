@@ -15,9 +15,6 @@ SPLITS = 4
 """Times the cells are parted in halves."""
 STRETCHES = 8
 """Cells are parted in stretches of rows, so that slides and neighbours stay together."""
-AS_STRONG = 0.9
-"""Of the greatest strength, what is as good: of numbers that differ by less the largest is suggested, as classes are
-merged more easily than parted. Chosen, as the strength was, on images at even places (docs/benchmarks.md)."""
 CLOUDS, CUT_IN = 5, (4, 6, 8)
 """Clouds without kinds that the cells are compared with, and into how many classes; into two or three any cloud that is
 longer than wide is cut alike by all views."""
@@ -75,9 +72,8 @@ def suggestion(cells: Described, coherence: float, seed: int) -> Suggestion:
 
 
 def suggested(found: Mapping[int, Support]) -> int:
-    """The largest number of classes whose strength is AS_STRONG times the greatest one."""
-    least = AS_STRONG * max(support.strength for support in found.values())
-    return max(k for k, support in found.items() if support.strength >= least)
+    """The number of classes with the greatest strength."""
+    return max(found, key=lambda k: found[k].strength)
 
 
 def supports(cells: Described, coherence: float, seed: int) -> dict[int, Support]:
