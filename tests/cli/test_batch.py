@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
@@ -224,6 +225,17 @@ def test_a_table_with_everything_wrong_says_all_at_once(cohort: Path, tmp_path: 
     assert {row["slide_id"] for row in rows(out / "failures.csv")} >= {"gone", "bad", "third"}
     assert len(rows(out / "failures.csv")) == 4
     assert "P1" in (out / "report.html").read_text()
+
+
+def test_a_slide_without_resolution_need_not_change_that_of_all(tmp_path: Path, capsys) -> None:
+    (tmp_path / "slides").mkdir()
+    Image.new("RGB", (64, 64), "pink").save(tmp_path / "slides" / "photo.png")
+    call = ["batch", tmp_path / "slides", "-o", tmp_path / "out", *TOY, "--workers", "1", "--dry-run"]
+    err = wsipipe(capsys, *call)[2]
+    words = "--mpp; that is for all slides: for this one alone write it in column mpp of a CSV"
+    what = "microns per pixel are not in the metadata: give the microns per pixel of level 0 with"
+    assert f"error: photo: {what} {words}\n" in err
+    assert "that is for all" not in wsipipe(capsys, *call, "--mpp", "6")[2], "too coarse for a recipe"
 
 
 def test_a_cohort_of_nothing_but_failures_ends_well(tmp_path: Path, capsys) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from wsipipe.batch.names import named
 from wsipipe.batch.tally import tallied
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, UnreadableSlideError, UsageError, WsipipeError, told
+from wsipipe.errors import ResolutionError, SlideError, UnreadableSlideError, UsageError, WsipipeError, told
 from wsipipe.io.cohort_table import Entry
 from wsipipe.io.output import OutputFolder, path_hash, record_failures
 from wsipipe.io.slide import fingerprint, open_slide, probe
@@ -23,6 +23,9 @@ Failures = dict[str, tuple[Path, WsipipeError]]
 _SERIES = "openslide.quickhash-1"
 _MUST_AGREE = ("wsipipe", "numpy", "opencv-python-headless", "scikit-image", "openslide-bin")
 """Packages whose other version on a worker could change an answer."""
+
+
+_OWN_MPP = "; that is for all slides: for this one alone write it in column mpp of a CSV"
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ def read_header(settings: Settings, entry: Entry, share: int) -> Header:  # noqa
             slide.grid(settings.recipe.working.mpp)
         if entry.path.suffix.lower() == ".dcm":
             series = probe(entry.path, mpp)["properties"].get(_SERIES, "")
+    except ResolutionError as error:
+        fault = ResolutionError(error.what, error.remedy + _OWN_MPP) if "--mpp" in error.remedy else error
     except SlideError as error:
         fault = error
     except OSError as error:
