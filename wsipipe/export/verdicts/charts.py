@@ -12,8 +12,9 @@ DASHES = ("", "7 3", "2 2", "9 3 2 3", "4 4", "1 3")
 """Of the lines of label 0, 1, ...: not colour alone tells them apart."""
 
 _SIDE, _LEFT, _BOTTOM, _TOP = 220.0, 44.0, 36.0, 8.0
-_CELL, _NAME = 64.0, 110.0
-_LONGEST = 16
+_CELL, _NAME = 64.0, 124.0
+_LONGEST, _UPRIGHT = 16, 9
+"""Letters of a name that are shown, and that stand upright over a column of the confusion matrix."""
 
 
 def label_color(index: int) -> str:
@@ -24,28 +25,34 @@ def label_color(index: int) -> str:
 def confusion_chart(table: NDArray[np.float64], labels: Sequence[str]) -> str:
     """Mean slides per true label (rows) and verdict (columns), shaded by their share of the row."""
     n = len(labels)
-    width, height = _NAME + n * _CELL + 4, 40 + n * _CELL
+    slanted = max(map(len, labels)) > _UPRIGHT
+    top, beyond = (100.0, 70.0) if slanted else (40.0, 4.0)
     parts = [f'<text x="{_NAME + n * _CELL / 2:.0f}" y="12" text-anchor="middle" class="tick">verdict</text>']
     for i, name in enumerate(labels):
-        x, y = _NAME + (i + 0.5) * _CELL, 40 + (i + 0.5) * _CELL
-        parts.append(f'<text x="{x:.0f}" y="30" text-anchor="middle">{_short(name)}</text>')
+        x, y = _NAME + (i + 0.5) * _CELL, top + (i + 0.5) * _CELL
+        turned = f'transform="translate({x - 6:.0f} {top - 8:.0f}) rotate(-40)"'
+        placed = turned if slanted else f'x="{x:.0f}" y="{top - 10:.0f}" text-anchor="middle"'
+        parts.append(f"<text {placed}>{_short(name)}</text>")
         parts.append(f'<text x="{_NAME - 8:.0f}" y="{y + 4:.0f}" text-anchor="end">{_short(name)}</text>')
         total = max(1e-9, float(table[i].sum()))
         for j, slides in enumerate(table[i]):
-            share, left = float(slides) / total, _NAME + j * _CELL
-            parts.append(
-                f'<rect class="cell" x="{left:.0f}" y="{40 + i * _CELL:.0f}" width="{_CELL - 3:.0f}" '
-                f'height="{_CELL - 3:.0f}" rx="4" fill-opacity="{0.06 + 0.75 * share:.3f}"/>'
-                f'<text x="{left + _CELL / 2 - 1:.0f}" y="{y:.0f}" text-anchor="middle" class="value'
-                f'{" strong" if share > 0.55 else ""}">{slides:.1f}</text>'
-                f'<text x="{left + _CELL / 2 - 1:.0f}" y="{y + 14:.0f}" text-anchor="middle" class="value small'
-                f'{" strong" if share > 0.55 else ""}">{100 * share:.0f} %</text>'
-            )
+            parts.append(_confusion_cell(_NAME + j * _CELL, top + i * _CELL, float(slides), float(slides) / total))
     words = "; ".join(
         f"true {labels[i]}: " + ", ".join(f"{v:.1f} judged {labels[j]}" for j, v in enumerate(row))
         for i, row in enumerate(table)
     )
-    return _svg(width, height, f"Confusion matrix. {words}", parts, natural=True)
+    return _svg(_NAME + n * _CELL + beyond, top + n * _CELL, f"Confusion matrix. {words}", parts, natural=True)
+
+
+def _confusion_cell(left: float, top: float, slides: float, share: float) -> str:
+    kind, y = f"value{' strong' if share > 0.55 else ''}", top + _CELL / 2
+    middle = f'x="{left + _CELL / 2 - 1:.0f}" text-anchor="middle"'
+    return (
+        f'<rect class="cell" x="{left:.0f}" y="{top:.0f}" width="{_CELL - 3:.0f}" '
+        f'height="{_CELL - 3:.0f}" rx="4" fill-opacity="{0.06 + 0.75 * share:.3f}"/>'
+        f'<text {middle} y="{y:.0f}" class="{kind}">{slides:.1f}</text>'
+        f'<text {middle} y="{y + 14:.0f}" class="{kind} small">{100 * share:.0f} %</text>'
+    )
 
 
 def roc_chart(curves: Sequence[NDArray[np.float64]], areas: Sequence[float], labels: Sequence[str]) -> str:

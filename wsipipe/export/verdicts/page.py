@@ -29,6 +29,7 @@ svg .strong { fill: #fff; } svg .curve { fill: none; stroke-width: 2; } svg .ink
 svg .chance { fill: none; stroke: var(--soft); stroke-dasharray: 3 3; } svg .dot { fill: #0072b2; fill-opacity: 0.85; }
 svg .null { fill: var(--soft); fill-opacity: 0.55; } svg .observed { stroke: #d55e00; stroke-width: 2.5; }
 .scores td { font-variant-numeric: tabular-nums; } .scores thead th { vertical-align: bottom; }
+@media (min-width: 48rem) { .charts .broad { grid-column: span 2; } }
 .scores .chosen th { font-weight: 600; }
 .key { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; padding-top: 0.4rem; font-size: 0.875rem; }
 .key svg { display: inline-block; width: 2.2em; height: 0.7em; vertical-align: 0; }
@@ -153,7 +154,11 @@ def _charts(page: VerdictPage) -> str:
     if c.p is not None:
         words = f"Permutation test, p = {c.p:.4f}: grey with labels exchanged, line with the true ones"
         figures.append((words, null_chart(c.null, c.observed)))
-    body = "".join(f"<figure><figcaption>{text(words)}</figcaption>{chart}</figure>" for words, chart in figures)
+    wide = ' class="broad"' if len(names) > 2 else ""
+    body = "".join(
+        f"<figure{'' if i else wide}><figcaption>{text(words)}</figcaption>{chart}</figure>"
+        for i, (words, chart) in enumerate(figures)
+    )
     note = f"Of {page.classifier}, on slides it was not trained on, all repeats together."
     return section("Verdicts", f'<div class="grid charts">{body}</div>', note, "wide")
 
