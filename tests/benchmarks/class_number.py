@@ -81,15 +81,21 @@ def situations(images: list[Labelled], seed: int = 5) -> Iterator[Situation]:
     """All images, subsets of them, and every subset of the kinds."""
     whole = [Part(Described(i.described, nearest_in(i.store)), i.truth) for i in images]
     yield Situation("all", whole)
-    rng = np.random.default_rng(seed)
-    for subset in range(SUBSETS):
-        chosen = rng.permutation(len(whole))[: max(3, int(len(whole) * SHARE))]
-        yield Situation(f"images {subset}", [whole[i] for i in sorted(chosen)])
+    for number, chosen in enumerate(subsets(len(whole), seed)):
+        yield Situation(f"images {number}", [whole[i] for i in chosen])
     kinds = sorted(set(np.concatenate([i.truth for i in images])) - {*UNKNOWN, RARE})
     for size in range(1, len(kinds) + 1):
         for some in itertools.combinations(kinds, size):
             parts = [of_kinds(image, some) for image in images]
             yield Situation(" + ".join(some), [part for part in parts if len(part.truth) >= LEAST_OF_IMAGE])
+
+
+def subsets(count: int, seed: int) -> list[tuple[int, ...]]:
+    """Different subsets of `count` images."""
+    rng, found = np.random.default_rng(seed), dict[tuple[int, ...], None]()
+    while len(found) < SUBSETS:
+        found[tuple(sorted(rng.permutation(count)[: max(3, int(count * SHARE))].tolist()))] = None
+    return list(found)
 
 
 def of_kinds(image: Labelled, kinds: tuple[str, ...]) -> Part:
