@@ -28,6 +28,27 @@ def test_folder_is_searched_with_all_below_but_not_the_output(folder: Path) -> N
     assert all(entry.fault is None and entry.slide_id == "" and entry.mpp is None for entry in cohort.entries)
 
 
+def test_the_output_is_left_out_however_it_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    cohort = read_cohort(Path(folder.name), folder / "out")
+    assert [entry.given for entry in cohort.entries] == [f"{folder.name}/a.svs", f"{folder.name}/sub/b.TIFF"]
+
+
+def test_the_output_may_be_the_folder_of_the_slides_or_hold_it(folder: Path) -> None:
+    (folder / "a" / "cells.zarr").mkdir(parents=True)
+    (folder / "a" / "masks.png").write_bytes(b"x")
+    for out in (folder, folder.parent):
+        found = [entry.path.relative_to(folder).as_posix() for entry in read_cohort(folder, out).entries]
+        assert found == ["a.svs", "out/masks.png", "sub/b.TIFF"]
+
+
+def test_pictures_of_cells_in_another_output_are_no_slides(folder: Path) -> None:
+    (folder / "older" / "a" / "cells.zarr").mkdir(parents=True)
+    for name in ("masks.png", "overlay-0-0-9-9.png", "cells.zarr/picture.png"):
+        (folder / "older" / "a" / name).write_bytes(b"x")
+    assert len(read_cohort(folder, folder / "out").entries) == 2
+
+
 def test_links_to_folders_are_followed_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     linked = tmp_path_factory.mktemp("linked")
     (linked / "to").symlink_to(folder, target_is_directory=True)

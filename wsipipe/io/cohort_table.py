@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wsipipe.csvtext import csv_delimiter, decimal
 from wsipipe.errors import SlideError, UnreadableSlideError, UsageError
+from wsipipe.io.output import SlideFolder
 from wsipipe.io.readers import SUFFIXES
 from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
 
@@ -96,23 +97,25 @@ def read_cohort(source: Path, out: Path) -> Cohort:
 
 
 def _slides_in(folder: Path, out: Path) -> list[Path]:
-    """Files with known suffixes, by path; hidden ones, parts of other slides and the output are left out."""
+    """Files with known suffixes, by path; hidden ones, parts of other slides and outputs are left out."""
     found = []
-    for path in sorted(_files_below(folder)):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if not hidden and path.suffix.lower() in SUFFIXES and not path.is_relative_to(out):
+    for path in sorted(_files_below(folder, out)):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.suffix.lower() in SUFFIXES:
             found.append(path)
     hamamatsu = {path.parent for path in found if path.suffix.lower() in {".vms", ".vmu"}}
     return [path for path in found if not (path.parent in hamamatsu and path.suffix.lower() in {".jpg", ".jpeg"})]
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Every file; links to folders are followed, each folder once, so that they may lead in circles."""
-    seen = set()
+def _files_below(folder: Path, out: Path) -> Iterator[Path]:
+    """Every file that is not of the output, or of a slide's folder in another one.
+
+    Links to folders are followed, each folder once, so that they may lead in circles.
+    """
+    seen = {os.path.realpath(out)} - {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        if real in seen:
+        if real in seen or SlideFolder(Path(place)).store.is_dir():
             folders.clear()
             continue
         seen.add(real)
