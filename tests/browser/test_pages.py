@@ -10,8 +10,8 @@ import pytest
 
 from tests.browser.chromium import chromium_page, needs_chromium
 from tests.browser.outputs import made_up_output
+from tests.calls import must_succeed
 from tests.synth import write_tiny_slide
-from wsipipe.cli.main import main
 from wsipipe.progress import Quiet
 from wsipipe.viewing import serve
 
@@ -25,9 +25,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A labelled output of a slide with an evil name; the slide lies beside it."""
     folder = tmp_path_factory.mktemp("browser")
     slide = write_tiny_slide(folder, f"{EVIL}.svs")
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", str(slide), "-o", str(folder / "out"), "--recipe", "toy", "--workers", "1"])
-    assert not stopped.value.code
+    must_succeed("run", slide, "-o", folder / "out", "--recipe", "toy", "--workers", "1")
     return folder / "out"
 
 

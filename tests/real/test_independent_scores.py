@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsipipe.cli.main import main
+from tests.calls import must_succeed, wsipipe
 from wsipipe.cohort.evaluate import cluster_scores, detection_scores, match_points
 
 
@@ -60,16 +60,11 @@ def test_evaluate_classes_scores_the_same_on_real_cells(
         real_file(name) for name in ("../tools/score.py", "consep/images/train_10.png", "consep/points")
     )
     masks, out = real_file("consep/masks"), tmp_path / "out"
-    for arguments in (
-        ["run", image, "--nuclei", masks, "--mpp", "0.25", "--recipe", "toy", "-o", out, "--workers", "1"],
-        ["export", out, "--to", "csv", "-o", tmp_path / "found"],
-        ["evaluate", "classes", out, "--truth", points, "--json"],
-    ):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main([str(a) for a in arguments])
-        assert not stopped.value.code
-    ours = json.loads(capsys.readouterr().out)
+    must_succeed("run", image, "--nuclei", masks, "--mpp", "0.25", "--recipe", "toy", "-o", out, "--workers", "1")
+    must_succeed("export", out, "--to", "csv", "-o", tmp_path / "found")
+    code, text, err = wsipipe(capsys, "evaluate", "classes", out, "--truth", points, "--json")
+    assert code == 0, err
+    ours = json.loads(text)
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth" / "train_10.csv").write_bytes((points / "train_10.csv").read_bytes())
     wanted = independent(scorer, tmp_path / "truth", tmp_path / "found")
