@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.errors import StoreError, UsageError
-from wsipipe.export.classes import CellClass
+from wsipipe.export.classes import CellClass, alike
 from wsipipe.export.encode import png_uri
 from wsipipe.export.viewer.packing import OUTLINE_TILE_PX, pack_cells, pack_outlines
 from wsipipe.export.viewer.server import ViewerServer
@@ -145,12 +145,13 @@ class OutputView:
         self._views: dict[int, SlideView] = {}
 
     def overview(self) -> dict[str, Any]:
-        """The slides by name, and the classes."""
+        """The slides by name, the classes, and which of these look alike."""
         classes = class_names(self._out, self._model) or (_ALL_NUCLEI,)
         return {
             "slides": [folder.slide_id for folder in self._folders],
             "labelled": self._model is not None,
             "classes": [{"name": c.name, "color": c.hex} for c in classes],
+            "alike": alike(classes),
         }
 
     def slide(self, slide: int) -> dict[str, Any]:

@@ -180,6 +180,18 @@ def test_names_and_colours_persist_and_flow_into_every_output(page: Any, finishe
     assert "n_T_cells" in (finished / "proportions.csv").read_text()
 
 
+def test_colours_that_look_alike_are_said(page: Any, url: str) -> None:
+    opened(page, url)
+    set_color = "(input, color) => { input.value = color; input.dispatchEvent(new Event('input')); }"
+    was, first = (page.input_value(f".class >> nth={i} >> input[type=color]") for i in (2, 0))
+    page.eval_on_selector(".class:nth-child(3) input[type=color]", set_color, first)
+    page.click("#save")
+    page.get_by_text("Their colours look alike: c2 like c0.").wait_for()
+    page.eval_on_selector(".class:nth-child(3) input[type=color]", set_color, was)
+    page.click("#save")
+    page.get_by_text("Saved, in every table and report too.", exact=True).wait_for()
+
+
 def test_a_name_that_is_not_allowed_is_refused_with_the_reason(browser: Any, finished: Path, url: str) -> None:
     page, said = browser
     before = (finished / "classes.toml").read_text()

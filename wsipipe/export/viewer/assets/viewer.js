@@ -167,8 +167,10 @@ async function save() {
   byId("save").disabled = true;
   byId("status").textContent = "Saving, and writing every table again …";
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wishes) };
+  let answer;
   try {
-    takeClasses((await json("classes", options)).classes);
+    answer = await json("classes", options);
+    takeClasses(answer.classes);
   } catch (error) {
     byId("save").disabled = false;
     throw error;
@@ -176,7 +178,8 @@ async function save() {
   rows();
   draw();
   state.gallery.classes(state.classes, state.labelled);
-  byId("status").textContent = "Saved, in every table and report too.";
+  const alike = answer.alike ? ` Their colours look alike: ${answer.alike}.` : "";
+  byId("status").textContent = `Saved, in every table and report too.${alike}`;
 }
 
 async function guarded(work) {
