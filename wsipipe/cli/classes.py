@@ -31,7 +31,7 @@ _COLUMNS = {"area_um2": "area um2", "eccentricity": "eccentricity", "solidity": 
 @click.option("--suggest", is_flag=True,
               help="Say how many classes the cells support, no label seen (-k of train): strength is how alike those "
               "are that two halves of the cells give (halves), and nuclei, patches and neighbours alone (views); 1 is "
-              "the same, 0 chance. Takes about a minute.")  # fmt: skip
+              "the same, 0 chance. Takes a minute or two.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --suggest.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--debug", is_flag=True, help="Print tracebacks.")
