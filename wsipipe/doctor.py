@@ -14,7 +14,7 @@ import numpy as np
 
 from wsipipe.config import Settings, load_recipe, packed_recipes
 from wsipipe.errors import ModelError, StoreError, WsipipeError
-from wsipipe.export.tables import share_fields
+from wsipipe.export.tables import look_fields, share_fields
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import describe_device
 from wsipipe.image.synthetic import make_slide
@@ -104,7 +104,12 @@ def _proportions(out: OutputFolder, model: Model | None) -> Check:
         rows = _by_slide(out.proportions)
         for slide_id, row in _by_slide(out.expected).items():
             rows.setdefault(slide_id, {}).update(row)
-        wrong = [folder.slide_id for folder in finished if not _agrees(rows.get(folder.slide_id), folder, model)]
+        looks = _looks(out.profiles)
+        wrong = [
+            folder.slide_id
+            for folder in finished
+            if not _agrees(rows.get(folder.slide_id), looks.get(folder.slide_id, []), folder, model)
+        ]
     except (OSError, ValueError, KeyError, WsipipeError) as error:
         return Check(out.proportions.name, "FAIL", f"cannot be compared ({' '.join(str(error).split())})")
     if wrong or len(rows) != len(finished):
@@ -119,14 +124,25 @@ def _by_slide(table: Path) -> dict[str, dict[str, str]]:
         return {row["slide_id"]: row for row in csv.DictReader(file)}
 
 
-def _agrees(written: dict[str, str] | None, folder: SlideFolder, model: Model | None) -> bool:
+def _looks(table: Path) -> dict[str, list[list[str]]]:
+    """Of each slide in profiles.csv, the fields between class and model; nothing where there is no such table."""
+    found: dict[str, list[list[str]]] = {}
+    if table.is_file():
+        with table.open(encoding="utf-8", newline="") as file:
+            for slide_id, _, *fields in list(csv.reader(file))[1:]:
+                found.setdefault(slide_id, []).append(fields[:-1])
+    return found
+
+
+def _agrees(written: dict[str, str] | None, looks: list[list[str]], folder: SlideFolder, model: Model | None) -> bool:
     if written is None:
         return False
     row = slide_row(CellStore(folder.store), model)
     counts = [int(value) for name, value in written.items() if name.startswith("n_") and name != "n_cells"]
     expected = [value for name, value in written.items() if name.startswith("e_") and value]
-    found = (int(written["n_cells"]), counts, written["model"], expected)
-    return found == (row.n_cells, list(row.counts), row.model, share_fields(row.expected))
+    found = (int(written["n_cells"]), counts, written["model"], expected, looks)
+    own = [look_fields(look) for look in row.profile]
+    return found == (row.n_cells, list(row.counts), row.model, share_fields(row.expected), own)
 
 
 def _free_space(folder: Path) -> Check:

@@ -11,7 +11,7 @@ from wsipipe.cohort.classifiers import fit_classifier
 from wsipipe.cohort.folds import LEAST_PATIENTS, check_enough
 from wsipipe.cohort.joining import LabelledSlides, join_labels
 from wsipipe.cohort.reasons import Reason, reasons
-from wsipipe.cohort.vectors import shares as shares_of
+from wsipipe.cohort.slide_rows import usual_of
 from wsipipe.cohort.verdict_scores import auc, calibration, confusion, table_scores
 from wsipipe.errors import ModelError, UsageError
 from wsipipe.io.output import slide_digest
@@ -23,14 +23,22 @@ from wsipipe.io.verdict_files import (
     write_table,
 )
 from wsipipe.progress import Reporter
-from wsipipe.verdicts import JUDGED_BY, load_proportions, load_slides, tell_left_out, write_left_out
+from wsipipe.verdicts import (
+    JUDGED_BY,
+    load_proportions,
+    load_slides,
+    rows_of,
+    tell_left_out,
+    vectors_for,
+    write_left_out,
+)
 
 SEEN = "the classifier was fitted to it"
 """Note on a slide whose verdict says little about the classifier."""
 
 
 def fit(
-    proportions: Path, labels: Path, name: str, seed: int, shares: str, report: Reporter
+    proportions: Path, labels: Path, name: str, seed: int, judged_by: str, report: Reporter
 ) -> tuple[Classifier, ProportionTable, LabelledSlides]:
     """Fit one classifier to all labelled slides.
 
@@ -39,9 +47,10 @@ def fit(
     UsageError
         There are too few slides or patients, or one label only.
     """
-    table, slides = load_slides(proportions, labels, shares, report)
+    table, slides = load_slides(proportions, labels, judged_by, report)
     check_enough(slides.y, slides.groups, slides.labels, LEAST_PATIENTS)
-    fitted = fit_classifier(slides.counts, slides.y, slides.groups, name, seed)
+    rows = rows_of(table, slides.at)
+    fitted = fit_classifier(rows, slides.y, slides.groups, name, seed, vectors_for(table.judged_by))
     facts = {
         "classifier": name,
         "chosen": fitted.chosen,
@@ -51,8 +60,8 @@ def fit(
         "seed": seed,
         "trained_on": sorted(slide_digest(slide_id) for slide_id in slides.slide_ids),
     }
-    usual = shares_of(slides.counts).mean(axis=0)
-    return Classifier(fitted.rule, slides.labels, table.model, table.shares, usual, facts), table, slides
+    usual = usual_of(rows, fitted.rule.vector)
+    return Classifier(fitted.rule, slides.labels, table.model, table.judged_by, usual, facts), table, slides
 
 
 def write_classifier(classifier: Classifier, slides: LabelledSlides, folder: Path, overwrite: bool) -> Path:
@@ -83,8 +92,8 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
         The table that it judges by is not there, or wrong.
     """
     classifier = load_classifier(classifier_file)
-    table = load_proportions(proportions, classifier.shares)
-    k = len(classifier.usual)
+    table = load_proportions(proportions, classifier.judged_by)
+    k = classifier.classes
     if table.model and (table.model, len(table.class_names)) != (classifier.model, k):
         raise ModelError(
             f"it judges proportions of model {classifier.model} ({k} classes), these are of {table.model} "
@@ -92,14 +101,14 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
             "label the slides with that model (wsipipe label OUT --model), or fit a classifier to these proportions",
             classifier_file.name,
         )
-    report.say(f"slides are judged by {JUDGED_BY[table.shares]}")
+    report.say(f"slides are judged by {JUDGED_BY[table.judged_by]}")
     judged = np.flatnonzero(table.counts.sum(axis=1) > 0)
     fields = [["", *[""] * len(classifier.labels), "", "no cells"] for _ in table.slide_ids]
     seen = set(classifier.facts.get("trained_on", ()))
     if len(judged):
-        counts = table.counts[judged]
-        why = reasons(classifier.rule, counts, classifier.usual)
-        for row, p, reason in zip(judged, classifier.rule.probabilities(counts), why, strict=True):
+        rows = rows_of(table, judged)
+        why = reasons(classifier.rule, rows, classifier.usual)
+        for row, p, reason in zip(judged, classifier.rule.probabilities(rows), why, strict=True):
             verdict = classifier.labels[int(p.argmax())]
             note = SEEN if slide_digest(table.slide_ids[row]) in seen else ""
             fields[row] = [verdict, *(f"{value:.4f}" for value in p), reason_text(reason, table.class_names), note]
@@ -110,8 +119,14 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
 
 
 def reason_text(found: list[Reason], names: tuple[str, ...]) -> str:
-    """What speaks for a verdict: `c3 21.0 % (usually 8.1 %); ...`, the strongest first."""
-    return "; ".join(f"{names[r.index]} {100 * r.share:.1f} % (usually {100 * r.usual:.1f} %)" for r in found)
+    """What speaks for a verdict, best first: `c3 21.0 % (usually 8.1 %, its log_area_um2 above usual); ...`."""
+    return "; ".join(
+        f"{names[r.index]} {100 * r.share:.1f} % (usually {100 * r.usual:.1f} %{_look_text(r.look)})" for r in found
+    )
+
+
+def _look_text(look: tuple[str, bool] | None) -> str:
+    return f", its {look[0]} {'above' if look[1] else 'below'} usual" if look else ""
 
 
 def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]) -> dict[str, Any]:
@@ -123,7 +138,7 @@ def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]
         A table is wrong, nothing matches, or a true label is none that the classifier knows.
     """
     said, truth = read_predictions(predictions), read_labels(labels)
-    ones = np.ones((len(said.slide_ids), 1))  # every slide with a verdict counts
+    ones = np.ones(len(said.slide_ids))  # every slide with a verdict counts
     rows = [(names_of(row.slide), row.label, "") for row in truth.rows]
     slides = join_labels(said.slide_ids, ones, rows, has_patients=False)
     tell_left_out([(s, why.replace("the proportions", "the predictions")) for s, why in slides.left_out], warn)

@@ -69,8 +69,9 @@ class Sight:
         if self._texture is not None:
             about = describe(measured_in(store), self._texture, nearest_in(store))
         found = weigh(self._model, self._seen, about)
-        expected, computed = tuple(found.expected.tolist()), f"{device}, {arithmetic(self._model, device)}"
-        store.write_labels(Labels(self._model.hash, found.classes, found.confidence, expected, computed))
+        expected, profile = tuple(found.expected.tolist()), tuple(map(tuple, found.profile.tolist()))
+        computed = f"{device}, {arithmetic(self._model, device)}"
+        store.write_labels(Labels(self._model.hash, found.classes, found.confidence, expected, profile, computed))
 
 
 def label_cells(store: CellStore, model: Model, settings: Settings, report: Reporter) -> None:

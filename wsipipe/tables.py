@@ -14,7 +14,7 @@ from wsipipe.cohort.proportions import ProportionsRow, proportions, proportions_
 from wsipipe.export.classes import CellClass, alike, default_classes, read_classes, write_classes
 from wsipipe.export.geojson import cells_geojson
 from wsipipe.export.report.page import slide_page
-from wsipipe.export.tables import cells_csv, expected_csv, proportions_csv
+from wsipipe.export.tables import cells_csv, expected_csv, profiles_csv, proportions_csv
 from wsipipe.gan.checkpoint import Model
 from wsipipe.image.quality import unfit_flags
 from wsipipe.io.output import OutputFolder, SlideFolder
@@ -79,19 +79,38 @@ def write_report(
 
 
 def write_proportions(out: OutputFolder, model: Model | None, intervals: bool = False) -> None:
-    """proportions.csv and expected.csv: a row for every finished slide, by slide_id. Needs labels, or no cells."""
+    """proportions.csv, expected.csv and profiles.csv: of every finished slide, by slide_id.
+
+    Needs labels, or no cells.
+    """
     if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
         return
     write_rows(out, model, [slide_row(CellStore(folder.store), model, intervals) for folder in out.finished()])
 
 
 def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[ProportionsRow]) -> None:
-    """proportions.csv and expected.csv of these rows; with intervals when one of them has some."""
+    """proportions.csv, expected.csv and profiles.csv of these rows; with intervals when one of them has some.
+
+    No profiles.csv where cells are not described.
+    """
     classes = class_names(out, model) or default_classes(len(rows[0].counts))
     names = [c.name for c in classes]
     proportions_csv(out.proportions, rows, names, any(row.low for row in rows))
     expected_csv(out.expected, rows, names)
-    for path in (out.proportions, out.expected, out.model, out.classes, out.failures, out.cohort, out.report):
+    if any(row.profile for row in rows):
+        profiles_csv(out.profiles, rows, names)
+    else:
+        out.profiles.unlink(missing_ok=True)  # of another model
+    for path in (
+        out.proportions,
+        out.expected,
+        out.profiles,
+        out.model,
+        out.classes,
+        out.failures,
+        out.cohort,
+        out.report,
+    ):
         sweep(out.path, path.name)
 
 
@@ -119,7 +138,7 @@ def slide_row(store: CellStore, model: Model | None, intervals: bool = False) ->
     recipe, counts = stored_recipe(store), store.attributes["counts"]
     k = model.config.classes if model else recipe.gan.classes
     labels = store.labels(model.hash) if model else None
-    classes, expected = (labels.classes, labels.expected) if labels else (np.zeros(0, np.uint8), ())
+    classes = labels.classes if labels else np.zeros(0, np.uint8)
     flags = (
         *(("unreadable",) if counts["unreadable_share"] > 0 else ()),
         *(("stain_fallback",) if store.attributes["stain"]["fallback"] else ()),
@@ -132,7 +151,8 @@ def slide_row(store: CellStore, model: Model | None, intervals: bool = False) ->
         model.hash if model else "",
         recipe.proportions,
         flags,
-        expected,
+        labels.expected if labels else (),
+        labels.profile if labels else (),
     )
     if not labels or not (intervals or recipe.proportions.intervals):
         return row

@@ -19,7 +19,7 @@ from wsipipe.export.verdicts.drivers import SHOWN, Driver
 from wsipipe.export.verdicts.page import Charts, VerdictPage, verdict_page
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.verdict_files import ProportionTable
-from wsipipe.verdicts import JUDGED_BY, NO_PATIENTS, CrossValidation, mean_confusion
+from wsipipe.verdicts import JUDGED_BY, NO_PATIENTS, CrossValidation, mean_confusion, rows_of
 
 _DOUBTFUL = 40
 
@@ -53,7 +53,7 @@ def write_cv_page(found: CrossValidation, proportions: Path, target: Path) -> li
         "among them (permutation importance; in brackets the range over the repeats)",
         made=[
             ("Proportions of model", found.table.model),
-            ("Judged by", JUDGED_BY[found.table.shares]),
+            ("Judged by", JUDGED_BY[found.table.judged_by]),
             ("Cross-validation", f"{found.plan.repeats} times {found.plan.folds} folds, seed {found.plan.seed}"),
             (
                 "Chosen inside each training part",
@@ -76,7 +76,7 @@ def write_fit_page(
 ) -> None:
     """classifier.html: what a fitted classifier looks at."""
     model = model_beside(proportions, table.model)
-    effect = np.abs(effects(fitted.rule, slides.counts, fitted.usual)).mean(axis=0)
+    effect = np.abs(effects(fitted.rule, rows_of(table, slides.at), fitted.usual)).mean(axis=0)
     page = VerdictPage(
         title="What the classifier looks at",
         classifier=str(fitted.facts["classifier"]),
@@ -89,7 +89,7 @@ def write_fit_page(
         made=[
             ("Classifier", f"{fitted.facts['classifier']} ({_chosen(fitted.facts['chosen'])})"),
             ("Takes proportions of model", fitted.model),
-            ("Judges by", JUDGED_BY[fitted.shares]),
+            ("Judges by", JUDGED_BY[fitted.judged_by]),
             ("Version", f"wsipipe {__version__}"),
         ],
     )
@@ -117,14 +117,15 @@ def _drivers(
     effect: NDArray[np.float64],
     ranges: Ranges,
 ) -> list[Driver]:
-    share = shares(slides.counts)
+    counts = table.counts[slides.at]
+    share = shares(counts)
     by_label = np.stack([share[slides.y == i].mean(axis=0) for i in range(len(slides.labels))], axis=1)
     classes = classes_beside(proportions, table.class_names)
     found = []
     for place, index in enumerate(int(i) for i in np.argsort(-effect, kind="stable")):
         shown = ClassPictures(np.zeros((0, 0, 0, 3), np.uint8), drawn=False)
         if place < SHOWN:
-            shown = class_pictures(proportions, slides.slide_ids, slides.counts, table.model, model, index)
+            shown = class_pictures(proportions, slides.slide_ids, counts, table.model, model, index)
         weights = rule.weights[:, index] if rule.kind == "linear" else np.zeros(0)
         found.append(
             Driver(

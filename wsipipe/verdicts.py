@@ -15,6 +15,8 @@ from wsipipe.cohort.classifiers import CLASSIFIERS, Fitted, fit_classifier
 from wsipipe.cohort.crossval import OutOfFold, cross_validate, permutation_test
 from wsipipe.cohort.folds import check_enough
 from wsipipe.cohort.joining import LabelledSlides, join_labels
+from wsipipe.cohort.profile_vectors import PROFILE, profile_rows
+from wsipipe.cohort.vectors import VECTORS
 from wsipipe.cohort.verdict_scores import (
     MEASURES,
     auc,
@@ -26,10 +28,12 @@ from wsipipe.cohort.verdict_scores import (
 )
 from wsipipe.errors import UsageError
 from wsipipe.io.output import OutputFolder
+from wsipipe.io.profile_table import with_profiles
 from wsipipe.io.verdict_files import (
     COUNT_INSTEAD,
     COUNTED,
     EXPECTED,
+    PROFILES,
     ProportionTable,
     names_of,
     read_labels,
@@ -45,12 +49,13 @@ NO_PATIENTS = (
 )
 
 MANY_CLASSES = 10
-"""From so many classes on the cells of a slide are too few for counting each in one; docs/design/0013 says how that was
-found. With few classes counts tell more: there expected shares are all alike."""
+"""Of shares alone: from so many classes on the cells of a slide are too few for counting each in one; docs/design/0013
+says how that was found. With few classes counts tell more: there expected shares are all alike."""
 
 JUDGED_BY = {
     EXPECTED: "expected shares, the means of the cells' probabilities (expected.csv)",
     COUNTED: "counted cells of each class",
+    PROFILES: "profiles: cells of each class per mm2 of tissue, and how they look (expected.csv, profiles.csv)",
 }
 """What slides are judged by, in words."""
 
@@ -73,8 +78,8 @@ class Plan:
         The classifier that the permutation test and the page are about; named before anything is seen.
     seed : int
         Of every random draw.
-    shares : {"", "counted", "expected"}
-        What slides are judged by; "" for expected shares where there are many classes.
+    judged_by : {"", "counted", "expected", "profiles"}
+        What slides are judged by; "" for profiles where they are known, else shares.
     """
 
     folds: int = 4
@@ -82,7 +87,7 @@ class Plan:
     permutations: int = 200
     primary: str = "linear-svm"
     seed: int = 0
-    shares: str = ""
+    judged_by: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,27 +122,49 @@ class CrossValidation:
     whole: Fitted
 
 
-def load_proportions(proportions: Path, shares: str = "") -> ProportionTable:
-    """The slides of proportions.csv; with many classes by expected shares, where expected.csv lies beside it.
+def load_proportions(proportions: Path, judged_by: str = "") -> ProportionTable:
+    """The slides of proportions.csv with what they are judged by.
 
-    `shares` demands one kind ("counted" or "expected").
+    That is what `judged_by` demands, else the first that is known of: profiles; with many classes expected shares;
+    counted cells.
 
     Raises
     ------
     UsageError
         A table is wrong, or not there.
     """
-    table, beside = read_proportions(proportions), OutputFolder(proportions.parent).expected
-    expected = shares == EXPECTED or (not shares and len(table.class_names) >= MANY_CLASSES and beside.is_file())
-    if not expected:
+    table, out = read_proportions(proportions), OutputFolder(proportions.parent)
+    there = out.expected.is_file()
+    if not judged_by:
+        has_tissue = bool((table.tissue_mm2[table.counts.any(axis=1)] > 0).all())
+        shares = EXPECTED if there and len(table.class_names) >= MANY_CLASSES else COUNTED
+        judged_by = PROFILES if there and out.profiles.is_file() and has_tissue else shares
+    if judged_by == COUNTED:
         return table
-    if not beside.is_file():
-        raise UsageError(f"does not lie beside {proportions.name}", COUNT_INSTEAD, beside.name)
-    return with_expected(table, beside)
+    table = with_expected(table, _beside(proportions, out.expected))
+    return table if judged_by == EXPECTED else with_profiles(table, _beside(proportions, out.profiles))
+
+
+def _beside(proportions: Path, path: Path) -> Path:
+    if not path.is_file():
+        raise UsageError(f"does not lie beside {proportions.name}", COUNT_INSTEAD, path.name)
+    return path
+
+
+def rows_of(table: ProportionTable, at: NDArray[np.intp]) -> NDArray[np.float64]:
+    """What a classifier takes of these slides, all of which have cells, as `cohort.slide_rows` has it."""
+    if table.judged_by != PROFILES:
+        return table.counts[at]
+    return profile_rows(table.tissue_mm2[at], table.counts[at], table.looks[at])
+
+
+def vectors_for(judged_by: str) -> tuple[str, ...]:
+    """The vectors to choose from."""
+    return (PROFILE,) if judged_by == PROFILES else VECTORS
 
 
 def load_slides(
-    proportions: Path, labels: Path, shares: str, report: Reporter
+    proportions: Path, labels: Path, judged_by: str, report: Reporter
 ) -> tuple[ProportionTable, LabelledSlides]:
     """Slides with cells and a label; whatever finds no partner is listed.
 
@@ -146,10 +173,10 @@ def load_slides(
     UsageError
         A table is wrong, or nothing matches.
     """
-    table, said = load_proportions(proportions, shares), read_labels(labels)
-    report.say(f"slides are judged by {JUDGED_BY[table.shares]}")
+    table, said = load_proportions(proportions, judged_by), read_labels(labels)
+    report.say(f"slides are judged by {JUDGED_BY[table.judged_by]}")
     rows = [(names_of(row.slide), row.label, row.patient) for row in said.rows]
-    slides = join_labels(table.slide_ids, table.counts, rows, said.has_patients)
+    slides = join_labels(table.slide_ids, table.counts.sum(axis=1), rows, said.has_patients)
     tell_left_out(slides.left_out, report.warn, "; unmatched.csv lists all")
     used = set(slides.slide_ids)
     flagged = Counter(flag for i, own in zip(table.slide_ids, table.flags, strict=True) if i in used for flag in own)
@@ -171,20 +198,28 @@ def cross_validate_slides(proportions: Path, labels: Path, plan: Plan, report: R
     UsageError
         There are too few slides or patients, or one label only.
     """
-    table, slides = load_slides(proportions, labels, plan.shares, report)
+    table, slides = load_slides(proportions, labels, plan.judged_by, report)
     check_enough(slides.y, slides.groups, slides.labels, plan.folds)
-    counts, y, groups = slides.counts, slides.y, slides.groups
-    results = {}
+    rows, y, groups = rows_of(table, slides.at), slides.y, slides.groups
+    vectors, results = vectors_for(table.judged_by), {}
     for name in CLASSIFIERS:
         with report.stage(name, plan.folds * plan.repeats, "folds") as stage:
             results[name] = cross_validate(
-                counts, y, groups, name, folds=plan.folds, repeats=plan.repeats, seed=plan.seed, advance=stage.advance
+                rows,
+                y,
+                groups,
+                name,
+                folds=plan.folds,
+                repeats=plan.repeats,
+                seed=plan.seed,
+                advance=stage.advance,
+                vectors=vectors,
             )
     observed, p, null = None, None, np.zeros(0)
     if plan.permutations:
         with report.stage("permutation test", plan.permutations + 1, "cross-validations") as stage:
             observed, p, null = permutation_test(
-                counts,
+                rows,
                 y,
                 groups,
                 plan.primary,
@@ -192,10 +227,11 @@ def cross_validate_slides(proportions: Path, labels: Path, plan: Plan, report: R
                 permutations=plan.permutations,
                 seed=plan.seed,
                 advance=stage.advance,
+                vectors=vectors,
             )
-    rows = [_score_row(result, groups, plan.seed) for result in results.values()]
-    whole = fit_classifier(counts, y, groups, plan.primary, plan.seed)
-    return CrossValidation(table, slides, plan, results, rows, p, observed, null, whole)
+    scores = [_score_row(result, groups, plan.seed) for result in results.values()]
+    whole = fit_classifier(rows, y, groups, plan.primary, plan.seed, vectors)
+    return CrossValidation(table, slides, plan, results, scores, p, observed, null, whole)
 
 
 def write_cross_validation(found: CrossValidation, folder: Path) -> None:
@@ -205,7 +241,7 @@ def write_cross_validation(found: CrossValidation, folder: Path) -> None:
     data = {
         "notice": "For research use only.",
         "model": found.table.model,
-        "shares": found.table.shares,
+        "judged_by": found.table.judged_by,
         "slides": len(found.slides.slide_ids),
         "patients": len(np.unique(found.slides.groups)) if found.slides.has_patients else None,
         "labels": {name: int((found.slides.y == i).sum()) for i, name in enumerate(found.slides.labels)},

@@ -28,24 +28,28 @@ from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes, shape
 from wsipipe.cohort.crossval import cross_validate
 from wsipipe.cohort.folds import inner_folds, make_folds
 from wsipipe.cohort.joining import join_labels
+from wsipipe.cohort.profile_vectors import PROFILE, profile_rows
+from wsipipe.cohort.vectors import VECTORS
 from wsipipe.cohort.verdict_scores import confusion, table_scores
 from wsipipe.config import Settings, load_recipe, parse_recipe
+from wsipipe.describing import describe_store, nearest_in
 from wsipipe.gan.checkpoint import Model, load
+from wsipipe.gan.label import fused, looking
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
 from wsipipe.io.verdict_files import names_of, read_labels
-from wsipipe.labelling import label_store, load_model
+from wsipipe.labelling import load_model
 from wsipipe.progress import Quiet
 
 DATA = Path(os.environ.get("WSIPIPE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-MPP, K, FOLDS = 0.55, 20, 4
+MPP, K, FOLDS, THREADS = 0.55, 20, 4, 2
 SEEDS = 5
 """Of k-means: repeat r uses classes of seed r modulo this, so that no lucky start counts."""
 
 COHORT, SHIPPED, K_MEANS = "model of the cohort", "model that ships", "k-means on shape and stain"
-COUNTED, EXPECTED = ", counted", ", expected"
-"""Without these words slides are judged as `classify` does: by expected shares where classes are many, else counted."""
-Counts = NDArray[np.float64]
+COUNTED, EXPECTED, PROFILES = ", counted", ", expected", ", profiles"
+"""Without these words slides are judged as `classify` does, by profiles; k-means without them is counted."""
+Rows = NDArray[np.float64]
 
 
 def main() -> None:
@@ -101,28 +105,31 @@ class Cohort:
         truth = read_labels(self.source / "labels.csv")
         said = [(names_of(row.slide), row.label, "") for row in truth.rows]
         ids = [store.slide_id for store in self.stores]
-        self.slides = join_labels(ids, np.bincount(self.of, minlength=len(ids))[:, None].astype(float), said, False)
-        self.rows = [ids.index(slide_id) for slide_id in self.slides.slide_ids]
+        self.slides = join_labels(ids, np.bincount(self.of, minlength=len(ids)).astype(float), said, False)
         print(f"{name:6} {len(images)} pictures, {len(self.of)} cells, {seconds:.0f} s of CPU", flush=True)
 
-    def conditions(self) -> dict[str, Callable[[int], Counts]]:
-        """Name, and what gives the counts (or another vector of the slides) for a seed."""
+    def conditions(self) -> dict[str, Callable[[int], Rows]]:
+        """Name, and what gives the rows that slides are judged by, for a seed."""
+        own = self.cohort_model
         return {
-            COHORT: lambda _: self.expected(self.cohort_model()),
-            SHIPPED: lambda _: self.counts(self.model_classes(load_model("default"))),
-            COHORT + COUNTED: lambda _: self.counts(self.model_classes(self.cohort_model())),
-            SHIPPED + EXPECTED: lambda _: self.expected(load_model("default")),
-            K_MEANS: lambda seed: self.counts(self.k_means(seed)),
+            COHORT: lambda _: self.profiles(self.probabilities(own())),
+            SHIPPED: lambda _: self.profiles(self.probabilities(load_model("default"))),
+            COHORT + EXPECTED: lambda _: self.summed(self.probabilities(own())),
+            COHORT + COUNTED: lambda _: self.summed(_certain(self.probabilities(own()))),
+            SHIPPED + EXPECTED: lambda _: self.summed(self.probabilities(load_model("default"))),
+            SHIPPED + COUNTED: lambda _: self.summed(_certain(self.probabilities(load_model("default")))),
+            K_MEANS: lambda seed: self.summed(_one_hot(self.k_means(seed))),
+            K_MEANS + PROFILES: lambda seed: self.profiles(_one_hot(self.k_means(seed))),
             "nuclei: half of the cells, at random": self.half,
             "nuclei: a quarter of the cells, at random": lambda seed: self.half(seed, 0.25),
             "classes: a third dealt at random": self.noisy,
-            "classes: k-means on shape, stain, surroundings": lambda seed: self.counts(self.context(seed, K)),
-            "classes: the same, 60 of them": lambda seed: self.counts(self.context(seed, 60)),
+            "classes: k-means on shape, stain, surroundings": lambda seed: self.profiles(_one_hot(self.context(seed))),
+            "classes: none, all cells alike": lambda _: self.profiles(np.ones((len(self.of), 1))),
             "vector: means and deviations, no classes": lambda _: self.moments(),
             "vector: the same with cells per mm2": lambda _: np.hstack([self.moments(), self.density()]),
         }
 
-    def scored(self, condition: str, make: Callable[[int], Counts], repeats: int) -> dict[str, list[float]]:
+    def scored(self, condition: str, make: Callable[[int], Rows], repeats: int) -> dict[str, list[float]]:
         """Weighted F1 of each repeat, by classifier; kept in a file."""
         slug = "".join(c if c.isalnum() else "-" for c in condition)
         path = self.folder / f"{self.name}-{slug}-{repeats}.json"
@@ -130,21 +137,30 @@ class Cohort:
             return dict(json.loads(path.read_text()))
         y = self.slides.y
         found: dict[str, list[float]] = {}
-        seeds = 1 if condition.startswith((COHORT, SHIPPED, "vector")) else SEEDS
-        vectors = [make(seed)[self.rows] for seed in range(min(seeds, repeats))]
+        seeds = 1 if condition.startswith((COHORT, SHIPPED, "vector", "classes: none")) else SEEDS
+        vectors = [make(seed)[self.slides.at] for seed in range(min(seeds, repeats))]
         for repeat in range(repeats):
             own = vectors[repeat % len(vectors)]
             for name in ("rbf-svm",) if condition.startswith("vector") else ("linear-svm", "rbf-svm"):
-                found.setdefault(name, []).append(self.f1(own, y, name, repeat, condition.startswith("vector")))
+                found.setdefault(name, []).append(self.f1(own, y, name, repeat, condition))
         path.write_text(json.dumps(found))
         return found
 
-    def f1(self, vectors: Counts, y: NDArray[np.intp], name: str, seed: int, plain: bool) -> float:
-        """One repeat; `plain` vectors are no counts and go to an SVM as they are."""
+    def f1(self, rows: Rows, y: NDArray[np.intp], name: str, seed: int, condition: str) -> float:
+        """One repeat; vectors without classes go to an SVM as they are."""
         groups, labels = np.arange(len(y)), int(y.max()) + 1
-        if not plain:
+        if not condition.startswith("vector"):
+            shares = condition == K_MEANS or condition.endswith((COUNTED, EXPECTED))
             said = cross_validate(
-                vectors, y, groups, name, folds=FOLDS, repeats=1, seed=seed, advance=lambda: None
+                rows,
+                y,
+                groups,
+                name,
+                folds=FOLDS,
+                repeats=1,
+                seed=seed,
+                advance=lambda: None,
+                vectors=VECTORS if shares else (PROFILE,),
             ).verdicts[0]
             return float(table_scores(confusion(y, said, labels))["f1"])
         said = np.zeros(len(y), np.intp)
@@ -153,7 +169,7 @@ class Cohort:
             search = GridSearchCV(
                 make_pipeline(StandardScaler(), SVC()), {"svc__C": [1.0, 3.0, 10.0]}, scoring="f1_weighted", cv=inner
             )
-            said[test] = search.fit(vectors[train], y[train]).predict(vectors[test])
+            said[test] = search.fit(rows[train], y[train]).predict(rows[test])
         return float(table_scores(confusion(y, said, labels))["f1"])
 
     def cohort_model(self) -> Model:
@@ -163,22 +179,30 @@ class Cohort:
             pipeline.train([self.folder / self.name], path, self.settings, Quiet())
         return load(path)
 
-    def model_classes(self, model: Model) -> NDArray[np.intp]:
-        """Class of every cell under a model."""
-        for store in self.stores:
-            label_store(store, model, self.settings, Quiet())
-        return np.concatenate([store.labels(model.hash).classes for store in self.stores]).astype(np.intp)
+    def probabilities(self, model: Model) -> Rows:
+        """Q's answer to every cell, (cells, k): what labels, expected shares and profiles are made of."""
+        with looking(model, "cpu", THREADS, alone=False) as look:
+            seen = [look(np.asarray(store.patches[:])) for store in self.stores]
+        return np.exp(fused(model, np.concatenate(seen), self.described()))
 
-    def expected(self, model: Model) -> Counts:
-        """Cells of each class to be expected on each slide under a model."""
-        self.model_classes(model)
-        return np.array([len(store) * np.array(store.labels(model.hash).expected) for store in self.stores])
+    def described(self) -> Rows:
+        """Descriptions of all cells."""
+        every = [describe_store(store, nearest_in(store), np.arange(len(store))) for store in self.stores]
+        return np.concatenate(every)
 
-    def counts(self, classes: NDArray[np.intp], of: NDArray[np.intp] | None = None) -> Counts:
-        """Cells of each class on each slide."""
-        table = np.zeros((len(self.stores), int(classes.max()) + 1))
-        np.add.at(table, (self.of if of is None else of, classes), 1)
+    def summed(self, weights: Rows, kept: NDArray[np.intp] | slice = slice(None)) -> Rows:
+        """Cells of each class on each slide, every cell by its weights (cells, k)."""
+        table = np.zeros((len(self.stores), weights.shape[1]))
+        np.add.at(table, self.of[kept], weights[kept])
         return table
+
+    def profiles(self, weights: Rows, kept: NDArray[np.intp] | slice = slice(None)) -> Rows:
+        """Profiles of the slides when their cells have these weights."""
+        cells, described = self.summed(weights, kept), self.described()
+        sums = [self.summed(own[:, None] * described, kept) for own in weights.T]
+        looks = np.stack(sums, axis=1) / np.maximum(cells, 1e-12)[:, :, None]
+        area = np.array([round(store.attributes["counts"]["tissue_mm2"], 4) for store in self.stores])
+        return profile_rows(np.where(area > 0, area, 1.0), cells, looks)
 
     def measured(self) -> NDArray[np.float64]:
         """Measurements of every cell."""
@@ -191,7 +215,7 @@ class Cohort:
         cells = CellData(self.measured(), np.zeros((len(self.of), 1, 1, 3), np.uint8))
         return baseline_classes(cells, cells, K, seed)[K_MEANS]
 
-    def context(self, seed: int, k: int) -> NDArray[np.intp]:
+    def context(self, seed: int) -> NDArray[np.intp]:
         """k-means on the measurements, and means and deviations of the colours of the patch and of its middle."""
         colours = []
         for store in self.stores:
@@ -201,32 +225,41 @@ class Cohort:
         features = StandardScaler().fit_transform(
             np.hstack([shape_and_stain(self.measured()), np.concatenate(colours)])
         )
-        return np.asarray(MiniBatchKMeans(k, n_init=5, random_state=seed).fit_predict(features), np.intp)
+        return np.asarray(MiniBatchKMeans(K, n_init=5, random_state=seed).fit_predict(features), np.intp)
 
-    def half(self, seed: int, share: float = 0.5) -> Counts:
-        """Counts of the cohort's classes when cells are missed at random."""
+    def half(self, seed: int, share: float = 0.5) -> Rows:
+        """The cohort's classes when cells are missed at random; their neighbours are still seen."""
         kept = np.random.default_rng(seed).uniform(size=len(self.of)) < share
         kept[np.unique(self.of, return_index=True)[1]] = True  # no slide without cells
-        return self.counts(self.model_classes(self.cohort_model())[kept], self.of[kept])
+        return self.profiles(self.probabilities(self.cohort_model()), np.flatnonzero(kept))
 
-    def noisy(self, seed: int) -> Counts:
-        """Counts of the cohort's classes when a third of the cells get another cell's class."""
+    def noisy(self, seed: int) -> Rows:
+        """The cohort's classes when a third of the cells get another cell's answer."""
         rng = np.random.default_rng(seed)
-        classes = self.model_classes(self.cohort_model())
-        wrong = rng.uniform(size=len(classes)) < 1 / 3
-        classes[wrong] = rng.choice(classes, int(wrong.sum()))
-        return self.counts(classes)
+        answers = self.probabilities(self.cohort_model())
+        wrong = rng.uniform(size=len(answers)) < 1 / 3
+        answers[wrong] = answers[rng.integers(len(answers), size=int(wrong.sum()))]
+        return self.profiles(answers)
 
-    def moments(self) -> Counts:
+    def moments(self) -> Rows:
         """Mean and standard deviation of each measurement on each slide."""
         features = shape_and_stain(self.measured())
         own = [features[self.of == i] if (self.of == i).any() else np.zeros((1, 8)) for i in range(len(self.stores))]
         return np.array([np.concatenate([part.mean(axis=0), part.std(axis=0)]) for part in own])
 
-    def density(self) -> Counts:
+    def density(self) -> Rows:
         """Cells per square millimetre of tissue, logarithm."""
         area = np.array([store.attributes["counts"]["tissue_mm2"] for store in self.stores])
         return np.log1p(np.bincount(self.of, minlength=len(area)) / np.maximum(area, 1e-6))[:, None]
+
+
+def _certain(weights: Rows) -> Rows:
+    """Each cell for its likeliest class alone."""
+    return _one_hot(weights.argmax(axis=1))
+
+
+def _one_hot(classes: NDArray[np.intp]) -> Rows:
+    return np.eye(int(classes.max()) + 1)[classes]
 
 
 if __name__ == "__main__":

@@ -44,7 +44,13 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def tables(out: Path) -> dict[str, bytes]:
-    found = [out / "proportions.csv", out / "expected.csv", *out.glob("*/cells.csv"), *out.glob("*/cells.geojson")]
+    found = [
+        out / "proportions.csv",
+        out / "expected.csv",
+        *out.glob("profiles.csv"),
+        *out.glob("*/cells.csv"),
+        *out.glob("*/cells.geojson"),
+    ]
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 

@@ -33,7 +33,7 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answers(out: Path) -> dict[str, bytes]:
-    tables = [*out.glob("*/cells.csv"), out / "proportions.csv", out / "expected.csv"]
+    tables = [*out.glob("*/cells.csv"), out / "proportions.csv", out / "expected.csv", *out.glob("profiles.csv")]
     files = [*out.glob("*/cells.zarr/labels/*/**/*"), *tables]
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.is_file()}
 

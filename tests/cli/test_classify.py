@@ -10,8 +10,9 @@ import pytest
 from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
 from wsipipe.cohort.proportions import ProportionsRow
-from wsipipe.export.tables import expected_csv, proportions_csv
+from wsipipe.export.tables import expected_csv, profiles_csv, proportions_csv
 from wsipipe.io.output import slide_digest
+from wsipipe.records import DESCRIPTION
 
 QUICK = ["--repeats", "1", "--permutations", "4"]
 
@@ -237,20 +238,18 @@ def test_expected_shares_are_taken_where_classes_are_many(k: int, usual: str, tm
     found = {}
     for shares in ("", "expected", "counted"):
         out = tmp_path / f"v{shares}"
-        code, _, err = wsipipe(
-            capsys, "classify", "cv", *tables, out, *QUICK, *(["--shares", shares] if shares else [])
-        )
+        code, _, err = wsipipe(capsys, "classify", "cv", *tables, out, *QUICK, *(["--by", shares] if shares else []))
         assert code == 0, err
         kind = shares or usual
         assert ("slides are judged by expected shares" in err) == (kind == "expected")
         scores = json.loads((out / "scores.json").read_text())
-        assert scores["shares"] == kind
+        assert scores["judged_by"] == kind
         found[shares] = scores["classifiers"][0]["f1"]
     assert found[""] == found[usual]
     assert found["expected"] > 0.95
     assert found["counted"] < 0.8
 
-    assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f", "--shares", "expected")[0] == 0
+    assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f", "--by", "expected")[0] == 0
     predict = ["classify", "predict", folder / "proportions.csv", "--classifier", tmp_path / "f" / "classifier.json"]
     code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "p.csv")
     assert code == 0, err
@@ -260,7 +259,7 @@ def test_expected_shares_are_taken_where_classes_are_many(k: int, usual: str, tm
     code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "q.csv")
     assert code == 2
     assert err.strip().startswith("error: expected.csv: does not lie beside proportions.csv: run `wsipipe proportions`")
-    assert wsipipe(capsys, "classify", "cv", *tables, tmp_path / "w", *QUICK, "--shares", "expected")[0] == 2
+    assert wsipipe(capsys, "classify", "cv", *tables, tmp_path / "w", *QUICK, "--by", "expected")[0] == 2
 
 
 @pytest.mark.slow
@@ -287,3 +286,47 @@ def test_intervals_and_pictures_from_a_real_output(tmp_path: Path, capsys) -> No
     assert page.count("data:image/png") >= 3
     assert "on cells of 8 of these 8" in page
     assert len(slide_digest("s0")) == 16
+
+
+def test_profiles_are_taken_where_they_are_known(tmp_path: Path, capsys) -> None:
+    """Shares tell nothing here; the cells of class 1 look different, and the reasons say how."""
+    folder, rng = cohort(tmp_path, k=3), np.random.default_rng(0)
+    rows = []
+    for i in range(32):
+        looks = rng.normal(0, 0.3, (3, len(DESCRIPTION)))
+        looks[1, :6] += 2.0 * (i % 2)
+        counts, share = tuple(rng.multinomial(150, np.full(3, 1 / 3))), (0.25, 0.5, 0.25)
+        profile = tuple(map(tuple, looks.tolist()))
+        rows.append(ProportionsRow(f"s{i:02}", counts, 1.0, (), "0123456789abcdef", share, profile))
+    names = ["c0", "c1", "c2"]
+    proportions_csv(folder / "proportions.csv", rows, names)
+    expected_csv(folder / "expected.csv", rows, names)
+    profiles_csv(folder / "profiles.csv", rows, names)
+    tables = [folder / "proportions.csv", "--labels", folder / "labels.csv", "-o"]
+    found = {}
+    for by in ("profiles", "counted"):
+        out = tmp_path / by
+        wanted = ["--by", by] if by == "counted" else []
+        code, _, err = wsipipe(capsys, "classify", "cv", *tables, out, *QUICK, *wanted)
+        assert code == 0, err
+        assert ("slides are judged by profiles: cells of each class per mm2 of tissue" in err) == (by == "profiles")
+        scores = json.loads((out / "scores.json").read_text())
+        assert scores["judged_by"] == by
+        found[by] = scores["classifiers"][0]["f1"]
+    assert found["profiles"] > 0.95
+    assert found["counted"] < 0.8
+    page = (tmp_path / "profiles" / "classify.html").read_text()
+    assert "cells of each class per mm2 of tissue" in page
+    assert page.index("</span> c1<") < page.index("</span> c0<")
+
+    assert wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f")[0] == 0
+    predict = ["classify", "predict", folder / "proportions.csv", "--classifier", tmp_path / "f" / "classifier.json"]
+    code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "p.csv")
+    assert code == 0, err
+    said = rows_of(tmp_path / "p.csv")
+    assert [row["verdict"] for row in said] == ["normal", "tumour"] * 16
+    assert any(f"c1 50.0 % (usually 50.0 %, its {name} above usual)" in said[1]["reasons"] for name in DESCRIPTION[:6])
+    (folder / "profiles.csv").unlink()
+    code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "q.csv")
+    assert code == 2
+    assert err.strip().startswith("error: profiles.csv: does not lie beside proportions.csv: run `wsipipe proportions`")

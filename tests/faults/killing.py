@@ -60,7 +60,7 @@ def slides(folder: Path) -> list[Path]:
 
 def digests(out: Path) -> dict[str, str]:
     """By name, what must not differ: the tables, and every byte of the stores."""
-    wanted = ("proportions.csv", "expected.csv", "cells.csv", "cells.geojson")
+    wanted = ("proportions.csv", "expected.csv", "profiles.csv", "cells.csv", "cells.geojson")
     found = [path for path in sorted(out.rglob("*")) if path.name in wanted or "cells.zarr" in path.parts]
     return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found if p.is_file()}
 

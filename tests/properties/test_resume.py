@@ -18,7 +18,8 @@ from wsipipe.progress import Quiet
 from wsipipe.slides import segment
 
 SPOOLED = ("journal.jsonl", "cells.bin", "patches.bin", "contours.bin", "plan.json")
-STEPS = ("cells.zarr", "labels", "cells.csv", "cells.geojson", "report.html", "proportions.csv", "expected.csv")
+OF_THE_COHORT = ("proportions.csv", "expected.csv", "profiles.csv")
+STEPS = ("cells.zarr", "labels", "cells.csv", "cells.geojson", "report.html", *OF_THE_COHORT)
 """What a run makes, in its order."""
 
 
@@ -38,6 +39,7 @@ def contents(out: Path) -> dict[str, bytes]:
         *out.glob("*/cells.*"),
         *out.glob("proportions.csv"),
         *out.glob("expected.csv"),
+        *out.glob("profiles.csv"),
     ]
     return {str(path.relative_to(out)): path.read_bytes() for path in files if path.is_file()}
 
@@ -119,7 +121,7 @@ def test_an_output_cut_after_any_of_its_steps(finished: Finished, steps: int, fa
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(finished.out, out)
     for step in STEPS[steps:]:
-        elsewhere = {"labels": out / "s/cells.zarr/labels", "proportions.csv": out / step, "expected.csv": out / step}
+        elsewhere = {"labels": out / "s/cells.zarr/labels", **dict.fromkeys(OF_THE_COHORT, out / step)}
         place = elsewhere.get(step, out / "s" / step)
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
     if not facts:

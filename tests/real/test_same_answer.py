@@ -22,7 +22,7 @@ CASES = {
     "slide": ("slides/CMU-1-Small-Region.svs", None, "default"),
     "marrow": ("bm_graz/images/BM_GRAZ_HE_0003_01.png", 0.25, "he-40x"),
 }
-TABLES = ("proportions.csv", "expected.csv", "{stem}/cells.csv", "{stem}/cells.geojson")
+TABLES = ("proportions.csv", "expected.csv", "profiles.csv", "{stem}/cells.csv", "{stem}/cells.geojson")
 
 
 def settings_for(case: str, out: Path, model: Path | None, tile_px: int, **more: object) -> Settings:

@@ -1,6 +1,7 @@
 """Slide classifiers: the saved rule says what scikit-learn says, and nothing is chosen on slides that are judged."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_probabilities_follow_the_decision_and_come_back_from_json(name: str, tm
     save_classifier(kept, tmp_path / "c.json")
     again = load_classifier(tmp_path / "c.json")
     np.testing.assert_array_equal(again.rule.probabilities(counts), p)
-    assert (again.labels, again.model, again.shares) == (kept.labels, kept.model, "expected")
+    assert (again.labels, again.model, again.judged_by) == (kept.labels, kept.model, "expected")
     assert again.facts["classifier"] == name
 
 
@@ -120,14 +121,14 @@ def test_a_perfect_separation_is_no_certainty() -> None:
         (lambda d: d.pop("wsipipe_classifier"), "not a classifier"),
         (lambda d: d.update(wsipipe_classifier=1), "format version 1"),
         (lambda d: d.pop("rule"), "damaged"),
-        (lambda d: d.pop("shares"), "damaged"),
+        (lambda d: d.pop("judged_by"), "damaged"),
         (lambda d: d["rule"].update(vector="ilr"), "damaged"),
         (lambda d: d["rule"].update(scale=[0.0] * 6), "damaged"),
         (lambda d: d["rule"]["weights"].pop(), "damaged"),
         (lambda d: d["labels"].pop(), "do not fit"),
         (lambda d: d["usual"].pop(), "do not fit"),
     ],
-    ids=("other", "earlier", "no rule", "no shares", "vector", "scale", "weights", "labels", "usual"),
+    ids=("other", "earlier", "no rule", "no kind", "vector", "scale", "weights", "labels", "usual"),
 )
 def test_damaged_files_are_refused(change, words: str, tmp_path: Path) -> None:
     counts, y = slides(40)
@@ -156,8 +157,8 @@ def test_what_is_chosen_never_depends_on_the_slides_that_are_judged() -> None:
     train, test = make_folds(y, groups, 4, 0)[0]
     seen: list[tuple[bytes, dict]] = []
 
-    def spy(c: np.ndarray, labels: np.ndarray, g: np.ndarray, name: str, seed: int) -> Fitted:
-        fitted = fit_classifier(c, labels, g, name, seed)
+    def spy(c: np.ndarray, labels: np.ndarray, g: np.ndarray, name: str, seed: int, vectors: Sequence[str]) -> Fitted:
+        fitted = fit_classifier(c, labels, g, name, seed, vectors)
         seen.append((json.dumps(fitted.rule.to_dict()).encode(), fitted.chosen))
         return fitted
 
@@ -210,7 +211,7 @@ def test_cross_validation_is_the_same_for_the_same_seed_and_finds_the_class_that
     assert sum(one.chosen.values()) == 8
 
 
-def _nearest_mean(counts: np.ndarray, y: np.ndarray, groups: np.ndarray, name: str, seed: int) -> Fitted:
+def _nearest_mean(counts: np.ndarray, y: np.ndarray, *_: object) -> Fitted:
     """A quick stand-in for `fit_classifier`."""
     means = np.stack([shares(counts[y == i]).mean(axis=0) for i in (0, 1)])
     k, none = counts.shape[1], np.zeros((0, 0))

@@ -115,14 +115,19 @@ def test_weighing_looks_at_each_cell_by_itself(weighing: Model, k: int, monkeypa
             np.testing.assert_array_equal(part.confidence, confidence[rows])
         with monkeypatch.context() as patched:
             patched.setattr(module, "WEIGHED_ROWS", 33)
-            np.testing.assert_array_equal(weigh(model, seen, about).confidence, confidence)
+            parted = weigh(model, seen, about)
+            np.testing.assert_array_equal(parted.confidence, confidence)
+            np.testing.assert_allclose(parted.profile, whole.profile, rtol=1e-12)
         assert (confidence > 1 / k).all()
         assert (confidence <= 1).all()
-        cells = [
-            weigh(model, seen[i : i + 1], None if about is None else about[i : i + 1]).expected for i in range(200)
-        ]
-        np.testing.assert_allclose(whole.expected, np.mean(cells, axis=0), rtol=1e-12)
+        cells = np.array(
+            [weigh(model, seen[i : i + 1], None if about is None else about[i : i + 1]).expected for i in range(200)]
+        )
+        np.testing.assert_allclose(whole.expected, cells.mean(axis=0), rtol=1e-12)
         assert whole.expected.sum() == pytest.approx(1.0, abs=1e-6)
+        columns = np.zeros((200, 0)) if about is None else about
+        np.testing.assert_allclose(whole.profile, cells.T @ columns / cells.sum(axis=0)[:, None], rtol=1e-9)
+    assert weigh(model, seen[:0], described[:0]).profile.shape == (k, len(DESCRIPTION))
 
 
 def test_sharpness_changes_how_sure_q_is_and_no_class(weighing: Model) -> None:

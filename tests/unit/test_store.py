@@ -143,7 +143,14 @@ def test_labels_lie_beside_the_cells(tmp_path):
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}
     for model in ("aaaa", "bbbb"):
         assert not store.has_labels(model)
-        labels = Labels(model, np.arange(20, dtype=np.uint8), np.full(20, 0.5, np.float32), (0.1, 1 / 3), "cpu, x")
+        labels = Labels(
+            model,
+            np.arange(20, dtype=np.uint8),
+            np.full(20, 0.5, np.float32),
+            (0.1, 1 / 3),
+            ((0.1, 2.0), (1 / 3, 0.0)),
+            "cpu, x",
+        )
         store.write_labels(labels)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -151,6 +158,7 @@ def test_labels_lie_beside_the_cells(tmp_path):
     np.testing.assert_array_equal(again.labels("bbbb").classes, np.arange(20))
     assert again.labels("bbbb").computed == "cpu, x"
     assert again.labels("bbbb").expected == (0.1, 1 / 3)
+    assert again.labels("bbbb").profile == ((0.1, 2.0), (1 / 3, 0.0))
     with pytest.raises(StoreError, match="cccc"):
         again.labels("cccc")
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}

@@ -1,5 +1,6 @@
 """The tables around verdicts: as labs write them, as we write them, and what is wrong with others."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from wsipipe.cohort.joining import join_labels
 from wsipipe.cohort.proportions import ProportionsRow
 from wsipipe.errors import UsageError
-from wsipipe.export.tables import expected_csv, proportions_csv
+from wsipipe.export.tables import expected_csv, profiles_csv, proportions_csv
+from wsipipe.io.profile_table import with_profiles
 from wsipipe.io.verdict_files import (
     names_of,
     read_labels,
@@ -17,6 +19,8 @@ from wsipipe.io.verdict_files import (
     with_expected,
     write_table,
 )
+from wsipipe.records import DESCRIPTION
+from wsipipe.verdicts import load_proportions, rows_of
 
 
 def test_proportions_come_back_whatever_the_classes_are_called(tmp_path: Path) -> None:
@@ -30,12 +34,16 @@ def test_proportions_come_back_whatever_the_classes_are_called(tmp_path: Path) -
     assert table.model == "m1"
 
 
+LOOKS = (tuple(i / 3 for i in range(len(DESCRIPTION))), (-1.0,) * len(DESCRIPTION))
+
+
 def slides_of(path: Path) -> list[ProportionsRow]:
     rows = [
-        ProportionsRow("=a", (3, 1), 1.0, (), "m1", (0.625, 0.375)),
+        ProportionsRow("=a", (3, 1), 1.0, (), "m1", (0.625, 0.375), LOOKS),
         ProportionsRow("b,c", (0, 0), 1.0, ("no_nuclei",), "m1"),
-        ProportionsRow("d", (1, 1), 1.0, (), "m1", (0.25, 0.75)),
+        ProportionsRow("d", (1, 1), 0.25, (), "m1", (0.25, 0.75), LOOKS[::-1]),
     ]
+    profiles_csv(path / "profiles.csv", rows, ["c0", "c1"])
     proportions_csv(path / "proportions.csv", rows, ["c0", "c1"])
     expected_csv(path / "expected.csv", rows, ["c0", "c1"])
     return rows
@@ -48,7 +56,7 @@ def test_expected_cells_of_the_same_slides(tmp_path: Path) -> None:
     ]  # fmt: skip
     proportions_csv(tmp_path / "proportions.csv", rows[::-2], ["c0", "c1"])  # some slides, in another order
     table = with_expected(read_proportions(tmp_path / "proportions.csv"), tmp_path / "expected.csv")
-    assert (table.slide_ids, table.shares, table.model) == (("d", "=a"), "expected", "m1")
+    assert (table.slide_ids, table.judged_by, table.model) == (("d", "=a"), "expected", "m1")
     assert table.counts.tolist() == [[0.5, 1.5], [2.5, 1.5]]
 
 
@@ -135,6 +143,52 @@ def test_labels_without_a_needed_column(tmp_path: Path) -> None:
         read_labels(tmp_path / "l.csv")
 
 
+def test_looks_of_the_same_slides(tmp_path: Path) -> None:
+    rows = slides_of(tmp_path)
+    lines = (tmp_path / "profiles.csv").read_text().splitlines()
+    assert lines[0] == ",".join(["slide_id", "class", *DESCRIPTION, "model"])
+    assert lines[1].startswith("'=a,c0,0,0.3333333,0.6666667,1,")
+    assert [line.split(",")[:2] for line in lines[1:]] == [["'=a", "c0"], ["'=a", "c1"], ["d", "c0"], ["d", "c1"]]
+    proportions_csv(tmp_path / "proportions.csv", rows[::-1], ["c0", "c1"])
+    table = load_proportions(tmp_path / "proportions.csv")
+    assert (table.slide_ids, table.judged_by) == (("d", "b,c", "=a"), "profiles")
+    np.testing.assert_allclose(table.looks[2], LOOKS, rtol=1e-6)
+    np.testing.assert_array_equal(table.looks[1], 0.0)
+    one = rows_of(table, np.array([0]))[0]
+    np.testing.assert_allclose(one, [0.25, 0.5, 1.5, *LOOKS[1], *LOOKS[0]], rtol=1e-6)
+    assert load_proportions(tmp_path / "proportions.csv", "expected").judged_by == "expected"
+    assert load_proportions(tmp_path / "proportions.csv", "counted").counts.tolist() == [[1, 1], [0, 0], [3, 1]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("log_area_um2", "area"), "is no profiles.csv of this version"),
+        (("'=a,c1", "'=a,c2"), "says nothing of =a, or not of all its classes"),
+        ((",-1,m1", ",m1"), "says nothing of =a, or not of all its classes"),
+        ((",-1,m1", ",x,m1"), "has looks of =a that are no numbers"),
+        ((",-1,m1", ",nan,m1"), "has looks of =a that are no numbers"),
+        ((",m1", ",m2"), "is of another model than proportions.csv for =a"),
+    ],
+)
+def test_other_looks_are_refused(change: tuple[str, str], words: str, tmp_path: Path) -> None:
+    slides_of(tmp_path)
+    path = tmp_path / "profiles.csv"
+    path.write_text(path.read_text().replace(*change, 1))
+    if words.startswith("is of another"):
+        path.write_text(path.read_text().replace(",m1", ",m2"))
+    with pytest.raises(UsageError, match=words):
+        with_profiles(read_proportions(tmp_path / "proportions.csv"), path)
+
+
+def test_cells_without_tissue_have_no_density(tmp_path: Path) -> None:
+    rows = [dataclasses.replace(row, tissue_mm2=0.0) for row in slides_of(tmp_path)]
+    proportions_csv(tmp_path / "proportions.csv", rows, ["c0", "c1"])
+    assert load_proportions(tmp_path / "proportions.csv").judged_by == "counted"
+    with pytest.raises(UsageError, match="gives =a cells but no tissue"):
+        load_proportions(tmp_path / "proportions.csv", "profiles")
+
+
 def test_names_a_slide_may_have() -> None:
     assert names_of("a") == ("a",)
     assert names_of("dir/a.b.svs") == ("dir/a.b.svs", "a.b.svs", "a.b")
@@ -144,7 +198,7 @@ def test_names_a_slide_may_have() -> None:
 def joined(said: list[tuple[str, str, str]], patients: bool = False):
     ids = ("a", "a.b", "c", "empty", "unlabelled")
     counts = np.array([[1, 2], [3, 4], [5, 6], [0, 0], [1, 1]], float)
-    return join_labels(ids, counts, [(names_of(s), label, patient) for s, label, patient in said], patients)
+    return join_labels(ids, counts.sum(axis=1), [(names_of(s), label, patient) for s, label, patient in said], patients)
 
 
 def test_everything_without_a_partner_is_listed() -> None:
@@ -152,7 +206,7 @@ def test_everything_without_a_partner_is_listed() -> None:
     assert slides.slide_ids == ("a", "a.b")
     assert slides.labels == ("n", "t")
     assert slides.y.tolist() == [0, 1]
-    assert slides.counts.tolist() == [[1, 2], [3, 4]]
+    assert slides.at.tolist() == [0, 1]
     assert slides.groups.tolist() == [0, 1]
     assert dict(slides.left_out) == {
         "gone": "has a label but no row among the proportions",

@@ -26,9 +26,10 @@ _LABELS = click.option("--labels", required=True, type=_FILE, metavar="CSV",
                        help="Columns slide_id (extension or not), label, and patient where known.")  # fmt: skip
 _FOLDER = click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
                        metavar="DIR", help="Folder to write into.")  # fmt: skip
-_SHARES = click.option("--shares", type=click.Choice(("expected", "counted")), default=None,
-                       help="Judge by expected.csv beside the table (means of the cells' probabilities) or by the "
-                       "counted cells; unless said, by the first from 10 classes on.")  # fmt: skip
+_BY = click.option("--by", "judged_by", type=click.Choice(("profiles", "expected", "counted")), default=None,
+                   help="What to judge by: cells of each class per mm2 and how they look (profiles.csv beside the "
+                   "table), expected shares (expected.csv), or counted cells; unless said, profiles where they are "
+                   "known, else shares: expected ones from 10 classes on.")  # fmt: skip
 _WHICH = click.option("--classifier", type=click.Choice(_CLASSIFIERS), default="linear-svm", show_default=True,
                       help="For cv: the one tested and explained; choose it before you see scores.")  # fmt: skip
 
@@ -47,7 +48,7 @@ def command() -> None:
 @click.option("--repeats", default=20, show_default=True, type=click.IntRange(1), help="Times they are dealt anew.")
 @click.option("--permutations", default=200, show_default=True, type=click.IntRange(0),
               help="Of the labels, for the p-value; 0 for none.")  # fmt: skip
-@_SHARES
+@_BY
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @options("seed", "debug")
 def cv(
@@ -58,7 +59,7 @@ def cv(
     folds: int,
     repeats: int,
     permutations: int,
-    shares: str | None,
+    judged_by: str | None,
     as_json: bool,
     seed: int,
     debug: bool,  # noqa: ARG001
@@ -68,7 +69,7 @@ def cv(
     from wsipipe.verdicts import Plan, cross_validate_slides, write_cross_validation  # noqa: PLC0415 - heavy
 
     console = Console()
-    plan = Plan(folds, repeats, permutations, classifier, seed, shares or "")
+    plan = Plan(folds, repeats, permutations, classifier, seed, judged_by or "")
     found = cross_validate_slides(proportions, labels, plan, console)
     write_cross_validation(found, out)
     for line in write_cv_page(found, proportions, out / "classify.html"):
@@ -85,14 +86,14 @@ def cv(
 @_LABELS
 @_FOLDER
 @_WHICH
-@_SHARES
+@_BY
 @options("seed", "overwrite", "debug")
 def fit(
     proportions: Path,
     labels: Path,
     out: Path,
     classifier: str,
-    shares: str | None,
+    judged_by: str | None,
     seed: int,
     overwrite: bool,
     debug: bool,  # noqa: ARG001
@@ -103,7 +104,7 @@ def fit(
     from wsipipe.verdict_pages import write_fit_page  # noqa: PLC0415 - heavy
 
     console = Console()
-    fitted, table, slides = fit_slides(proportions, labels, classifier, seed, shares or "", console)
+    fitted, table, slides = fit_slides(proportions, labels, classifier, seed, judged_by or "", console)
     path = write_classifier(fitted, slides, out, overwrite)
     write_fit_page(fitted, table, slides, proportions, out / "classifier.html")
     console.say(f"{path}: {classifier} on {len(slides.slide_ids)} slides; classifier.html says what drives it")

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from wsipipe import __version__
 from wsipipe.atomic import atomic_write
 from wsipipe.cohort.rule import Rule
+from wsipipe.cohort.slide_rows import shares_of
 from wsipipe.errors import ModelError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the file; raised when an older wsipipe could not read it rightly."""
 
 _ANOTHER = "give a file that `wsipipe classify fit` wrote"
@@ -30,10 +31,10 @@ class Classifier:
         Name of each label.
     model : str
         Hash of the model whose proportions it takes.
-    shares : {"counted", "expected"}
-        Which proportions it takes: of counted cells, or expected ones.
-    usual : float64, (k,)
-        Mean share of each cell class on the slides it was fitted to.
+    judged_by : {"counted", "expected", "profiles"}
+        What it takes: shares of counted cells, or of expected ones, or profiles.
+    usual : float64, (m,)
+        The usual row of the slides it was fitted to, as `slide_rows.usual_of` gives it.
     facts : dict
         Plain values for people: name, what was chosen, slides and patients, versions.
     """
@@ -41,9 +42,14 @@ class Classifier:
     rule: Rule
     labels: tuple[str, ...]
     model: str
-    shares: str
+    judged_by: str
     usual: NDArray[np.float64]
     facts: dict[str, Any]
+
+    @property
+    def classes(self) -> int:
+        """Number of cell classes."""
+        return int(shares_of(self.usual[None], self.rule.vector).shape[1])
 
 
 def save_classifier(classifier: Classifier, path: Path) -> None:
@@ -52,7 +58,7 @@ def save_classifier(classifier: Classifier, path: Path) -> None:
         "wsipipe_classifier": FORMAT_VERSION,
         "notice": "For research use only.",
         "model": classifier.model,
-        "shares": classifier.shares,
+        "judged_by": classifier.judged_by,
         "labels": list(classifier.labels),
         "facts": {**classifier.facts, "wsipipe": __version__},
         "usual": classifier.usual.tolist(),
@@ -87,12 +93,12 @@ def load_classifier(path: Path) -> Classifier:
             rule=Rule.from_dict(data["rule"]),
             labels=tuple(map(str, data["labels"])),
             model=str(data["model"]),
-            shares=str(data["shares"]),
+            judged_by=str(data["judged_by"]),
             usual=np.array(data["usual"], np.float64),
             facts=dict(data["facts"]),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise ModelError(f"damaged ({error})", _ANOTHER, path.name) from error
-    if len(found.labels) != len(found.rule.offsets) or found.usual.shape != found.rule.center.shape:
+    if len(found.labels) != len(found.rule.offsets) or found.usual.shape != found.rule.row_shape:
         raise ModelError("damaged: its parts do not fit together", _ANOTHER, path.name)
     return found

@@ -1,6 +1,6 @@
 """Linear and RBF SVM, logistic regression and k-means on slide vectors, each chosen inside its training slides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,19 +19,22 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from wsipipe.cohort.folds import Fold, inner_folds
+from wsipipe.cohort.profile_vectors import PROFILE, profile_scale, usual_looks
 from wsipipe.cohort.rule import Rule
-from wsipipe.cohort.vectors import VECTORS, slide_vectors
+from wsipipe.cohort.slide_rows import vectors_of
+from wsipipe.cohort.vectors import VECTORS
 from wsipipe.cohort.verdict_scores import confusion, table_scores
+from wsipipe.records import DESCRIPTION
 
 CLASSIFIERS = ("linear-svm", "rbf-svm", "logistic", "k-means")
 
 INNER_FOLDS = 4
 
-_LINEAR_C = {"whole": (0.1, 1.0), "each": (0.03, 0.3)}
-_LOGISTIC_C = {"whole": (1.0, 10.0), "each": (0.1, 1.0)}
-_RBF_C = {"whole": (1.0, 10.0), "each": (1.0, 10.0)}
-"""Strengths tried, the weaker first: with vectors scaled as a whole, which keeps their own distances, and with each
-component scaled to variance 1, which lifts rare classes and their noise."""
+_LINEAR_C = {"whole": (0.1, 1.0), "each": (0.03, 0.3), "parts": (0.01, 0.1)}
+_LOGISTIC_C = {"whole": (1.0, 10.0), "each": (0.1, 1.0), "parts": (0.01, 0.1)}
+_RBF_C = {"whole": (1.0, 10.0), "each": (1.0, 10.0), "parts": (1.0, 10.0)}
+"""Strengths tried, the weaker first: with vectors scaled as a whole, which keeps their own distances, with each
+component scaled to variance 1, which lifts rare classes and their noise, and with profiles."""
 _ITERATIONS = 10_000
 _LOG_SHARPNESS = (-8.0, 8.0)
 
@@ -44,20 +47,33 @@ class Fitted:
     chosen: dict[str, Any]
 
 
-class Composition(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Counts of cell classes to slide vectors, as a step of a scikit-learn pipeline."""
+class SlideVector(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Rows of slides to their vectors, as a step of a scikit-learn pipeline."""
 
     def __init__(self, kind: str = "raw") -> None:
         self.kind = kind
 
     def fit(self, X: NDArray[np.float64], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's names
-        """Learn nothing."""
-        self.n_features_in_ = X.shape[1]
+        """Learn how classes usually look, for a profile; else nothing."""
+        self.looks_ = usual_looks(X) if self.kind == PROFILE else np.zeros((0, len(DESCRIPTION)))
         return self
 
     def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The vector of each row of counts."""
-        return slide_vectors(X, self.kind)
+        """The vector of each row."""
+        return vectors_of(X, self.kind, self.looks_)
+
+
+class ProfileScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """`profile_scale` as a step of a pipeline."""
+
+    def fit(self, X: NDArray[np.float64], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's names
+        """Learn centre and spread."""
+        self.mean_, self.scale_ = profile_scale(X)
+        return self
+
+    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The scaled vectors."""
+        return np.asarray((X - self.mean_) / self.scale_)
 
 
 class WholeScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -99,34 +115,45 @@ class MatchedKMeans(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def fit_classifier(
-    counts: NDArray[np.float64], y: NDArray[np.intp], groups: NDArray[np.intp], name: str, seed: int
+    rows: NDArray[np.float64],
+    y: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    name: str,
+    seed: int,
+    vectors: Sequence[str] = VECTORS,
 ) -> Fitted:
     """Choose vector and strength by cross-validation among these slides alone, fit to all of them, calibrate.
 
     Parameters
     ----------
-    counts : float64, (n, k)
-        Cells of each class on each training slide.
+    rows : float64, (n, k)
+        Of each training slide, cells of each class; for profiles, rows of `profile_vectors.profile_rows`.
     y, groups : intp, (n,)
         Label, from 0 without gaps, and patient of each.
     name : str
         One of CLASSIFIERS.
     seed : int
         Of the inner folds and of k-means.
+    vectors : sequence of str
+        Those to choose from: some of VECTORS, or "profile" alone.
     """
     inner = inner_folds(y, groups, INNER_FOLDS, seed)
-    pipeline, grid = _pipeline(name, seed)
+    pipeline, grid = _pipeline(name, seed, vectors)
     with config_context(assume_finite=True, skip_parameter_validation=True):  # a third of the time, many times over
-        search = GridSearchCV(pipeline, grid, scoring=_weighted_f1, cv=inner, error_score="raise").fit(counts, y)
+        search = GridSearchCV(pipeline, grid, scoring=_weighted_f1, cv=inner, error_score="raise").fit(rows, y)
         best = search.best_estimator_
-        sharpness = _sharpness(best, counts, y, inner)
+        sharpness = _sharpness(best, rows, y, inner)
     found = {key.rsplit("__", 1)[-1]: value for key, value in search.best_params_.items()}
-    scaled = "each" if isinstance(found["scale"], StandardScaler) else "whole"
     strength = {"C": found["C"]} if "C" in found else {}
+    scaled = {type(scaler): how for how, scaler in _scalers().items()}[type(found["scale"])]
     return Fitted(_rule(best, sharpness), {"vector": found["kind"], "scaled": scaled, **strength})
 
 
-def _pipeline(name: str, seed: int) -> tuple[Pipeline, list[dict[str, list[Any]]]]:
+def _scalers() -> dict[str, Any]:
+    return {"whole": WholeScaler(), "each": StandardScaler(), "parts": ProfileScaler()}
+
+
+def _pipeline(name: str, seed: int, vectors: Sequence[str] = VECTORS) -> tuple[Pipeline, list[dict[str, list[Any]]]]:
     """Steps, and what is tried; of equals the first, so the plainest vector and the strongest penalty lead."""
     model: Any
     tried: Mapping[str, tuple[float, ...]]
@@ -136,21 +163,21 @@ def _pipeline(name: str, seed: int) -> tuple[Pipeline, list[dict[str, list[Any]]
         model, key, tried = OneVsRestClassifier(SVC(gamma="auto")), "classifier__estimator__C", _RBF_C
     elif name == "logistic":
         model, key, tried = LogisticRegression(max_iter=_ITERATIONS), "classifier__C", _LOGISTIC_C
-    else:  # never scaled component by component, as in the paper
-        model, key, tried = MatchedKMeans(seed), "classifier__seed", {"whole": (seed,)}
-    scalers = {"whole": WholeScaler(), "each": StandardScaler()}
-    kinds = [*VECTORS]
-    grid = [{"scale": [scalers[how]], "vector__kind": kinds, key: list(values)} for how, values in tried.items()]
-    return Pipeline([("vector", Composition()), ("scale", scalers["whole"]), ("classifier", model)]), grid
+    else:  # shares are never scaled component by component, as in the paper
+        model, key, tried = MatchedKMeans(seed), "classifier__seed", {"whole": (seed,), "parts": (seed,)}
+    scalers = _scalers()
+    ways = ["parts"] if PROFILE in vectors else [how for how in tried if how != "parts"]
+    grid = [{"scale": [scalers[how]], "vector__kind": [*vectors], key: list(tried[how])} for how in ways]
+    return Pipeline([("vector", SlideVector()), ("scale", scalers["whole"]), ("classifier", model)]), grid
 
 
-def _weighted_f1(fitted: Pipeline, counts: NDArray[np.float64], y: NDArray[np.intp]) -> float:
+def _weighted_f1(fitted: Pipeline, rows: NDArray[np.float64], y: NDArray[np.intp]) -> float:
     """What is chosen by; scikit-learn's own takes longer than to fit the classifier."""
-    said = np.asarray(fitted.predict(counts), np.intp)
+    said = np.asarray(fitted.predict(rows), np.intp)
     return float(table_scores(confusion(y, said, int(max(y.max(), said.max())) + 1))["f1"])
 
 
-def _sharpness(best: Pipeline, counts: NDArray[np.float64], y: NDArray[np.intp], inner: list[Fold]) -> float:
+def _sharpness(best: Pipeline, rows: NDArray[np.float64], y: NDArray[np.intp], inner: list[Fold]) -> float:
     """Inverse temperature under which the labels are likeliest, on decisions about slides not trained on.
 
     Targets are drawn a little towards even, as Platt does (Advances in Large Margin Classifiers, 1999), so that a
@@ -159,7 +186,7 @@ def _sharpness(best: Pipeline, counts: NDArray[np.float64], y: NDArray[np.intp],
     labels = int(y.max()) + 1
     decisions = np.zeros((len(y), labels))
     for train, test in inner:
-        decisions[test] = _rule(clone(best).fit(counts[train], y[train])).decisions(counts[test])
+        decisions[test] = _rule(clone(best).fit(rows[train], y[train])).decisions(rows[test])
     seen = np.bincount(y)[y]
     off = 1.0 / (seen + labels)
     target = np.repeat(off[:, None], labels, axis=1)
@@ -174,8 +201,8 @@ def _sharpness(best: Pipeline, counts: NDArray[np.float64], y: NDArray[np.intp],
 def _rule(fitted: Pipeline, sharpness: float = 1.0) -> Rule:
     """The fitted pipeline in plain arrays; with two labels, decision values are (-d, d)."""
     scale, model = fitted["scale"], fitted["classifier"]
-    k = fitted["vector"].n_features_in_
     center, width = np.asarray(scale.mean_, np.float64), np.asarray(scale.scale_, np.float64)
+    k = len(center)
     none, gamma = np.zeros((0, k)), 0.0
     if isinstance(model, MatchedKMeans):
         kind, basis, weights, offsets = "nearest", model.centers_, np.zeros((0, 0)), np.zeros(len(model.classes_))
@@ -187,7 +214,8 @@ def _rule(fitted: Pipeline, sharpness: float = 1.0) -> Rule:
         kind, basis, weights, offsets = "linear", none, model.coef_, model.intercept_
     if kind != "nearest" and len(weights) == 1:
         weights, offsets = np.concatenate([-weights, weights]), np.concatenate([-offsets, offsets])
-    return Rule(fitted["vector"].kind, center, width, kind, basis, gamma, weights, offsets, sharpness)
+    vector = fitted["vector"]
+    return Rule(vector.kind, center, width, kind, basis, gamma, weights, offsets, sharpness, vector.looks_)
 
 
 def _kernel(machines: list[SVC], k: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """Nested, repeated, grouped cross-validation of slide classifiers; everything is chosen without the test fold."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from wsipipe.cohort.classifiers import fit_classifier
 from wsipipe.cohort.folds import exchanged, make_folds
 from wsipipe.cohort.rule import Rule
-from wsipipe.cohort.vectors import shares, with_share
+from wsipipe.cohort.slide_rows import shares_of, with_class
+from wsipipe.cohort.vectors import VECTORS
 from wsipipe.cohort.verdict_scores import confusion, table_scores
 
 Advance = Callable[[], None]
@@ -29,7 +30,8 @@ class OutOfFold:
     probability : float64, (repeats, n, labels)
         Calibrated inside the training folds.
     importance : float64, (repeats * folds, k)
-        Fall of the weighted F1 on each test fold when the shares of one cell class are exchanged among its slides.
+        Fall of the weighted F1 on each test fold when one cell class is exchanged among its slides: its shares, or
+        its density and looks.
     chosen : Counter of str
         How often each slide vector was chosen.
     """
@@ -52,7 +54,7 @@ class OutOfFold:
 
 
 def cross_validate(
-    counts: NDArray[np.float64],
+    rows: NDArray[np.float64],
     y: NDArray[np.intp],
     groups: NDArray[np.intp],
     name: str,
@@ -61,15 +63,16 @@ def cross_validate(
     repeats: int,
     seed: int,
     advance: Advance,
+    vectors: Sequence[str] = VECTORS,
 ) -> OutOfFold:
     """Judge every slide `repeats` times by classifiers that never saw its patient.
 
-    Repeat r has the folds of seed + r, the same for every classifier and every set of counts.
+    Repeat r has the folds of seed + r, the same for every classifier and every set of rows.
 
     Parameters
     ----------
-    counts : float64, (n, k)
-        Cells of each class; every row has some.
+    rows : float64, (n, k)
+        Cells of each class, of which every slide has some, or profiles, as in `classifiers.fit_classifier`.
     y, groups : intp, (n,)
         Label and patient, from 0 without gaps.
     name : str
@@ -77,6 +80,8 @@ def cross_validate(
     folds, repeats, seed : int
     advance : callable
         Called after each fold.
+    vectors : sequence of str
+        Those to choose from, as in `classifiers.fit_classifier`.
     """
     labels = int(y.max()) + 1
     probability = np.zeros((repeats, len(y), labels))
@@ -84,16 +89,16 @@ def cross_validate(
     rng = np.random.default_rng(seed)
     for repeat in range(repeats):
         for train, test in make_folds(y, groups, folds, seed + repeat):
-            fitted = fit_classifier(counts[train], y[train], groups[train], name, seed + repeat)
-            probability[repeat, test] = fitted.rule.probabilities(counts[test])
-            importance.append(_importance(fitted.rule, counts[test], y[test], labels, rng))
+            fitted = fit_classifier(rows[train], y[train], groups[train], name, seed + repeat, vectors)
+            probability[repeat, test] = fitted.rule.probabilities(rows[test])
+            importance.append(_importance(fitted.rule, rows[test], y[test], labels, rng))
             chosen[fitted.chosen["vector"]] += 1
             advance()
     return OutOfFold(name, y, probability, np.array(importance), chosen)
 
 
 def permutation_test(
-    counts: NDArray[np.float64],
+    rows: NDArray[np.float64],
     y: NDArray[np.intp],
     groups: NDArray[np.intp],
     name: str,
@@ -102,6 +107,7 @@ def permutation_test(
     permutations: int,
     seed: int,
     advance: Advance,
+    vectors: Sequence[str] = VECTORS,
 ) -> tuple[float, float, NDArray[np.float64]]:
     """Whether the labels can be told at all: the whole nested cross-validation, once, with labels dealt anew.
 
@@ -119,7 +125,7 @@ def permutation_test(
 
     def score(labels: NDArray[np.intp]) -> float:
         advance()
-        return _once(counts, labels, groups, name, folds, seed)
+        return _once(rows, labels, groups, name, folds, seed, vectors)
 
     observed = score(y)
     null = np.array([score(exchanged(y, groups, rng)) for _ in range(permutations)])
@@ -127,23 +133,28 @@ def permutation_test(
 
 
 def _once(
-    counts: NDArray[np.float64], y: NDArray[np.intp], groups: NDArray[np.intp], name: str, folds: int, seed: int
+    rows: NDArray[np.float64],
+    y: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    name: str,
+    folds: int,
+    seed: int,
+    vectors: Sequence[str],
 ) -> float:
     labels = int(y.max()) + 1
     table = np.zeros((labels, labels), np.int64)
     for train, test in make_folds(y, groups, folds, seed):
-        rule = fit_classifier(counts[train], y[train], groups[train], name, seed).rule
-        table += confusion(y[test], rule.decisions(counts[test]).argmax(axis=1), labels)
+        rule = fit_classifier(rows[train], y[train], groups[train], name, seed, vectors).rule
+        table += confusion(y[test], rule.decisions(rows[test]).argmax(axis=1), labels)
     return float(table_scores(table)["f1"])
 
 
 def _importance(
-    rule: Rule, counts: NDArray[np.float64], y: NDArray[np.intp], labels: int, rng: np.random.Generator
+    rule: Rule, rows: NDArray[np.float64], y: NDArray[np.intp], labels: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Permutation importance (Breiman, Machine Learning 45, 2001) of each cell class on the slides of a test fold."""
-    n, k = counts.shape
-    share = shares(counts)
-    mixed = [with_share(counts, i, share[rng.permutation(n), i]) for i in range(k)]
-    said = rule.decisions(np.concatenate([counts, *mixed])).argmax(axis=1).reshape(k + 1, n)
+    n, k = len(rows), shares_of(rows, rule.vector).shape[1]
+    mixed = [with_class(rows, i, rows[rng.permutation(n)], rule.vector) for i in range(k)]
+    said = rule.decisions(np.concatenate([rows, *mixed])).argmax(axis=1).reshape(k + 1, n)
     f1 = table_scores(np.stack([confusion(y, row, labels) for row in said]))["f1"]
     return np.asarray(f1[0] - f1[1:])

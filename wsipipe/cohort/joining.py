@@ -16,8 +16,8 @@ class LabelledSlides:
     Attributes
     ----------
     slide_ids : tuple of str
-    counts : float64, (n, k)
-        Cells of each class.
+    at : intp, (n,)
+        Their rows among the proportions.
     y : intp, (n,)
         Index of each slide's label.
     labels : tuple of str
@@ -30,7 +30,7 @@ class LabelledSlides:
     """
 
     slide_ids: tuple[str, ...]
-    counts: NDArray[np.float64]
+    at: NDArray[np.intp]
     y: NDArray[np.intp]
     labels: tuple[str, ...]
     groups: NDArray[np.intp]
@@ -40,7 +40,7 @@ class LabelledSlides:
 
 def join_labels(
     slide_ids: Sequence[str],
-    counts: NDArray[np.float64],
+    cells: NDArray[np.float64],
     said: Sequence[tuple[Sequence[str], str, str]],
     has_patients: bool,
 ) -> LabelledSlides:
@@ -50,8 +50,8 @@ def join_labels(
     ----------
     slide_ids : sequence of str
         Of the proportions, each once.
-    counts : float64, (n, k)
-        Cells of each class; a row may be all 0.
+    cells : float64, (n,)
+        Cells of each slide; those without any are left out.
     said : sequence of (names, label, patient)
         What the labels say; names are those the slide may have, likeliest first. The first is as it was written.
     has_patients : bool
@@ -69,7 +69,7 @@ def join_labels(
             left_out.append((slide_id, "has no label"))
         elif not by_slide[slide_id][0]:
             left_out.append((slide_id, "its label is empty"))
-        elif counts[row].sum() == 0:
+        elif cells[row] == 0:
             left_out.append((slide_id, "has no cells"))
         else:
             used.append(row)
@@ -93,7 +93,7 @@ def join_labels(
     groups = np.unique(patients, return_inverse=True)[1] if has_patients and used else np.arange(len(used))
     return LabelledSlides(
         tuple(slide_ids[row] for row in used),
-        counts[used],
+        np.array(used, np.intp),
         y,
         names,
         np.asarray(groups, np.intp),

@@ -32,6 +32,8 @@ class ProportionsRow:
         Hash of the model behind the labels.
     expected : tuple of float
         Mean probability of each class over the cells; empty when there are none.
+    profile : tuple of tuple of float
+        Mean description of the cells of each class; empty when there are none, or they are not described.
     low, high : tuple of float
         95 % interval of each class' share; empty when nobody asked, or nothing is known.
     """
@@ -42,6 +44,7 @@ class ProportionsRow:
     flags: tuple[str, ...]
     model: str
     expected: tuple[float, ...] = ()
+    profile: tuple[tuple[float, ...], ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
@@ -93,6 +96,7 @@ def proportions_row(
     config: ProportionsConfig,
     flags: tuple[str, ...] = (),
     expected: tuple[float, ...] = (),
+    profile: tuple[tuple[float, ...], ...] = (),
 ) -> ProportionsRow:
     """One slide's row, with `no_nuclei` or `few_cells` added to the flags it has already.
 
@@ -112,9 +116,13 @@ def proportions_row(
         Flags from the stages before.
     expected : tuple of float
         Mean probability of each class over the cells.
+    profile : tuple of tuple of float
+        Mean description of the cells of each class.
     """
     n_cells = int(counts.sum())
     found = NO_NUCLEI if n_cells == 0 else FEW_CELLS if n_cells < config.min_cells else ""
     own = (found,) if found else ()
-    known = expected if n_cells else ()
-    return ProportionsRow(slide_id, tuple(map(int, counts)), float(tissue_mm2), (*flags, *own), model, known)
+    if not n_cells:
+        expected = profile = ()
+    looks = profile if any(profile) else ()
+    return ProportionsRow(slide_id, tuple(map(int, counts)), float(tissue_mm2), (*flags, *own), model, expected, looks)

@@ -1,55 +1,68 @@
-"""Why a slide got its verdict: the cell classes whose shares made the difference."""
+"""Why a slide got its verdict: the cell classes whose shares, or whose looks, made the difference."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsipipe.cohort.profile_vectors import PROFILE, parts
 from wsipipe.cohort.rule import Rule
-from wsipipe.cohort.vectors import shares, with_share
+from wsipipe.cohort.slide_rows import shares_of, with_class
+from wsipipe.records import DESCRIPTION
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A cell class, its share on the slide, the usual share, and what it added to the verdict's decision value."""
+    """A cell class, its share on the slide, the usual share, and what it added to the verdict's decision value.
+
+    `look` is the column of the description that made most of it, and whether it is above what is usual for the class;
+    None where that made less than how many cells there are, or nothing is known of looks.
+    """
 
     index: int
     share: float
     usual: float
     effect: float
+    look: tuple[str, bool] | None = None
 
 
-def reasons(
-    rule: Rule, counts: NDArray[np.float64], usual: NDArray[np.float64], at_most: int = 3
-) -> list[list[Reason]]:
+def reasons(rule: Rule, rows: NDArray[np.float64], usual: NDArray[np.float64], at_most: int = 3) -> list[list[Reason]]:
     """For each slide, the classes that speak most for its verdict.
 
     A class speaks for a verdict by as much as the verdict's lead over the next label would shrink if the class had its
-    usual share and the others kept theirs among themselves.
+    usual share and the others kept theirs among themselves; with profiles, if it had its usual density and look.
 
     Parameters
     ----------
     rule : Rule
-    counts : float64, (n, k)
-        Cells of each class; every row has some.
-    usual : float64, (k,)
-        Mean shares on the slides the rule was fitted to.
+    rows : float64, (n, m)
+        As `Rule.decisions` takes them.
+    usual : float64, (m,)
+        The usual row of the slides the rule was fitted to, as `slide_rows.usual_of` gives it.
     at_most : int
         Classes named per slide; fewer when fewer speak for it.
     """
-    share, effect = shares(counts), effects(rule, counts, usual)
+    share, often = shares_of(rows, rule.vector), shares_of(usual[None], rule.vector)[0]
+    effect = effects(rule, rows, usual)
     found = []
-    for row in range(len(counts)):
-        best = [int(i) for i in np.argsort(-effect[row], kind="stable")[:at_most] if effect[row, i] > 0]
-        found.append([Reason(i, float(share[row, i]), float(usual[i]), float(effect[row, i])) for i in best])
+    for row, own in enumerate(effect):
+        best = [int(i) for i in np.argsort(-own, kind="stable")[:at_most] if own[i] > 0]
+        looks = [_look(rule, rows[row], usual, i) if rule.vector == PROFILE else None for i in best]
+        found.append(
+            [
+                Reason(i, float(share[row, i]), float(often[i]), float(own[i]), look)
+                for i, look in zip(best, looks, strict=True)
+            ]
+        )
     return found
 
 
-def effects(rule: Rule, counts: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much each class adds to the lead of each slide's verdict, against its usual share; float64 (n, k)."""
-    n, k = counts.shape
-    ordinary = [with_share(counts, i, np.full(n, usual[i])) for i in range(k)]
-    values = rule.decisions(np.concatenate([counts, *ordinary])).reshape(k + 1, n, -1)
+def effects(rule: Rule, rows: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much each class adds to the lead of each slide's verdict, against how it usually is; float64 (n, k)."""
+    n, k = len(rows), shares_of(usual[None], rule.vector).shape[1]
+    donors = np.tile(usual, (n, 1))
+    ordinary = [with_class(rows, i, donors, rule.vector) for i in range(k)]
+    values = rule.decisions(np.concatenate([rows, *ordinary])).reshape(k + 1, n, -1)
     verdict = values[0].argmax(axis=1)
     lead = np.stack([_lead(v, verdict) for v in values])
     return np.asarray((lead[0] - lead[1:]).T)
@@ -61,3 +74,20 @@ def _lead(values: NDArray[np.float64], verdict: NDArray[np.intp]) -> NDArray[np.
     others = values.copy()
     others[rows, verdict] = -np.inf
     return np.asarray(values[rows, verdict] - others.max(axis=1))
+
+
+def _look(rule: Rule, row: NDArray[np.float64], usual: NDArray[np.float64], index: int) -> tuple[str, bool] | None:
+    """What of a class's look adds most to the lead of a slide's verdict, if that is more than its density does."""
+    changed = np.tile(row, (len(DESCRIPTION) + 2, 1))
+    tissue, cells, looks = parts(changed)
+    _, ordinary, normal = parts(usual[None])  # of 1 mm2
+    for column in range(len(DESCRIPTION)):
+        looks[column + 2, index, column] = normal[0, index, column]
+    cells[1, index] = tissue[1, 0] * ordinary[0, index]
+    values = rule.decisions(changed)
+    lead = _lead(values, np.full(len(values), values[0].argmax()))
+    fall = lead[0] - lead[1:]
+    most = int(fall[1:].argmax())
+    if fall[most + 1] <= max(fall[0], 0.0):
+        return None
+    return DESCRIPTION[most], bool(looks[0, index, most] > normal[0, index, most])

@@ -1,4 +1,4 @@
-"""cells.csv, proportions.csv and expected.csv: UTF-8, comma, LF line ends, the same bytes for the same rows."""
+"""Cells, proportions, expected shares and profiles as CSV: UTF-8, comma, LF, the same bytes for the same rows."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from wsipipe.atomic import atomic_write
 from wsipipe.csvtext import csv_field
 from wsipipe.export import digits
 from wsipipe.export.rows import LabelledCells, RowOrder
+from wsipipe.records import DESCRIPTION
 
 MEASUREMENTS = (
     ("perimeter_um", 2),
@@ -72,6 +73,11 @@ class SlideProportions(Protocol):
     @property
     def expected(self) -> tuple[float, ...]:
         """Mean probability of each class over the cells; empty when there are none."""
+        ...
+
+    @property
+    def profile(self) -> tuple[tuple[float, ...], ...]:
+        """Mean description of the cells of each class; empty when there are none, or they are not described."""
         ...
 
     @property
@@ -213,3 +219,31 @@ def expected_csv(path: Path, rows: Iterable[SlideProportions], class_names: Sequ
 def share_fields(expected: Sequence[float]) -> list[str]:
     """Expected shares as expected.csv has them."""
     return [f"{share:.8f}" for share in expected]
+
+
+def profiles_csv(path: Path, rows: Iterable[SlideProportions], class_names: Sequence[str]) -> None:
+    """Write how the cells of each class look on each slide, one row per slide and class, in the order given.
+
+    slide_id, class, the columns of `records.DESCRIPTION` (7 significant digits), model. They are means over the slide's
+    cells, each weighed by its probability of being of the class. A slide without cells has no rows.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears when it is complete.
+    rows : iterable of SlideProportions
+        One a slide.
+    class_names : sequence of str
+        Name of each class index.
+    """
+    with atomic_write(path) as file:
+        file.write(",".join(["slide_id", "class", *DESCRIPTION, "model"]) + "\n")
+        for row in rows:
+            for name, looks in zip(class_names, row.profile, strict=False):  # no looks without cells
+                fields = [csv_field(row.slide_id), csv_field(name), *look_fields(looks), csv_field(row.model)]
+                file.write(",".join(fields) + "\n")
+
+
+def look_fields(looks: Sequence[float]) -> list[str]:
+    """The means of one class as profiles.csv has them."""
+    return [f"{value:.7g}" for value in looks]

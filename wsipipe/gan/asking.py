@@ -28,6 +28,10 @@ CUDA_BATCH, EXACT_CUDA_BATCH = 2048, 256
 """Cells per batch on a GPU, and of those that are looked at again in float32: few, whose operations cost many times as
 much, so that filling up a large batch would cost more than all the rest."""
 
+INT8_CHANNELS = 64
+"""Networks of multiples of this many channels compute in 8 bits where that is fast: oneDNN has no fast kernels for some
+other numbers (48 and 96)."""
+
 DRAWN = 128
 """Patches that G draws to show what values 8 bits have to hold."""
 
@@ -92,7 +96,7 @@ def arithmetic(model: Model, device: str) -> str:
 
 
 def _number(model: Model, device: str) -> torch.dtype:
-    return fast_dtype(device, wide=model.config.channels >= WIDE)
+    return fast_dtype(device, wide=model.config.channels % INT8_CHANNELS == 0)
 
 
 @functools.lru_cache(maxsize=4)

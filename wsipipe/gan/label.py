@@ -165,11 +165,15 @@ class Weighed:
         Its probability.
     expected : float64 (k,)
         Mean probability of each class: its expected share. Without cells, zeros.
+    profile : float64 (k, len(DESCRIPTION)) or (k, 0)
+        Mean description of the cells of each class, every cell weighed by its probability; without columns where cells
+        are not described.
     """
 
     classes: NDArray[np.uint8]
     confidence: NDArray[np.float32]
     expected: Floats
+    profile: Floats
 
 
 def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Weighed:
@@ -183,14 +187,19 @@ def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     described : floating, (n, len(DESCRIPTION)), optional
     """
     classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
-    expected = np.zeros(seen.shape[1])
+    about = np.zeros((len(seen), 0)) if described is None else described.astype(np.float64)
+    expected, summed = np.zeros(seen.shape[1]), np.zeros((seen.shape[1], about.shape[1]))
     for start in range(0, len(seen), WEIGHED_ROWS):
         rows = slice(start, start + WEIGHED_ROWS)
         both = fused(model, seen[rows], None if described is None else described[rows])
         classes[rows] = both.argmax(1)
         confidence[rows] = np.exp(np.minimum(both.max(1), 0.0))
-        expected += np.exp(both).sum(0)
-    return Weighed(classes, confidence, expected / max(len(seen), 1))
+        probability = np.exp(both)
+        expected += probability.sum(0)
+        for c, weights in enumerate(probability.T):  # no BLAS, whose sums depend on its threads
+            summed[c] += (weights[:, None] * about[rows]).sum(0)
+    profile = summed / np.maximum(expected, np.finfo(float).tiny)[:, None]
+    return Weighed(classes, confidence, expected / max(len(seen), 1), profile)
 
 
 def fused(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None) -> Floats:

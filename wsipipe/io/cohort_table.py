@@ -21,6 +21,7 @@ _KEPT = ("mpp", "magnification", "label", "patient", "slide_id")
 _RESERVED = {
     "proportions.csv",
     "expected.csv",
+    "profiles.csv",
     "failures.csv",
     "cohort.csv",
     "model.safetensors",

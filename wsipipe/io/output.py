@@ -89,6 +89,11 @@ class OutputFolder:
         return self.path / "expected.csv"
 
     @property
+    def profiles(self) -> Path:
+        """How the cells of each class look on each slide; not there where cells are not described."""
+        return self.path / "profiles.csv"
+
+    @property
     def failures(self) -> Path:
         """Slides that failed; absent when none did."""
         return self.path / "failures.csv"

@@ -128,7 +128,7 @@ class CellStore:
             with reading(self.slide_id):
                 attributes = dict(zarr.open_group(folder, mode="r", zarr_format=3).attrs)
             check_seal(folder, attributes, self.slide_id)
-            return "expected" in attributes  # those of an older wsipipe are made again
+            return "profile" in attributes  # those of an older wsipipe are made again
         return False
 
     def labels(self, model_hash: str) -> Labels:
@@ -146,7 +146,8 @@ class CellStore:
         )
         facts: dict[str, Any] = dict(self._group[f"{LABELS}/{model_hash}"].attrs)
         expected = tuple(float(share) for share in facts["expected"])
-        return Labels(model_hash, classes, confidence, expected, str(facts["computed"]))
+        profile = tuple(tuple(map(float, row)) for row in facts["profile"])
+        return Labels(model_hash, classes, confidence, expected, profile, str(facts["computed"]))
 
     def write_labels(self, labels: Labels) -> None:
         """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
@@ -159,7 +160,12 @@ class CellStore:
         for name in ("classes", "confidence"):
             values = getattr(labels, name)
             group.create_array(name, data=values, chunks=(1 << 16,), compressors=packed(values.itemsize))
-        facts = {"model": labels.model_hash, "expected": [*labels.expected], "computed": labels.computed}
+        facts = {
+            "model": labels.model_hash,
+            "expected": [*labels.expected],
+            "profile": [[*row] for row in labels.profile],
+            "computed": labels.computed,
+        }
         group.attrs.update(sealed(partial, facts))
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)

@@ -18,10 +18,11 @@ LABEL_COLUMNS = ("label", "diagnosis", "class")
 PATIENT_COLUMNS = ("patient", "patient_id", "case_id")
 """Of each kind, the first that a table of labels has is taken."""
 
-COUNTED, EXPECTED = SHARES = ("counted", "expected")
-"""What slides are judged by: each cell counted for its class, or the means of the cells' probabilities."""
+COUNTED, EXPECTED, PROFILES = ("counted", "expected", "profiles")
+"""What slides are judged by: each cell counted for its class, the means of the cells' probabilities, or these per mm2
+of tissue and how the cells of each class look."""
 
-COUNT_INSTEAD = "run `wsipipe proportions` on the folder, or fit to counts (classify cv and fit: --shares counted)"
+COUNT_INSTEAD = "run `wsipipe proportions` on the folder, or judge by counts (classify cv and fit: --by counted)"
 
 _ROUNDED = 1e-6
 """How far written shares may sum from 1: they have eight decimals."""
@@ -29,7 +30,7 @@ _ROUNDED = 1e-6
 
 @dataclass(frozen=True)
 class ProportionTable:
-    """What proportions.csv says, or expected.csv beside it.
+    """What proportions.csv says, or expected.csv and profiles.csv beside it.
 
     Attributes
     ----------
@@ -43,7 +44,10 @@ class ProportionTable:
         Hash of the model behind all rows; "" when no row has cells.
     flags : tuple of tuple of str
         Of each row: what is to be known before it is used.
-    shares : {"counted", "expected"}
+    tissue_mm2 : float64, (n,)
+    judged_by : {"counted", "expected", "profiles"}
+    looks : float64, (n, k, len(DESCRIPTION)) or (n, k, 0)
+        Mean description of the cells of each class; without columns unless slides are judged by it.
     """
 
     slide_ids: tuple[str, ...]
@@ -51,7 +55,9 @@ class ProportionTable:
     counts: NDArray[np.float64]
     model: str
     flags: tuple[tuple[str, ...], ...]
-    shares: str = COUNTED
+    tissue_mm2: NDArray[np.float64]
+    looks: NDArray[np.float64]
+    judged_by: str = COUNTED
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def read_proportions(path: Path) -> ProportionTable:
     UsageError
         It is not that table, has no rows, or holds rows of several models.
     """
-    header, rows = _read(path)
+    header, rows = read_table(path)
     stop = header.index("tissue_mm2") if "tissue_mm2" in header else 0
     k = (stop - 2) // 2
     if header[:2] != ["slide_id", "n_cells"] or k < 1 or stop != 2 + 2 * k or "model" not in header[stop:]:
@@ -101,6 +107,7 @@ def read_proportions(path: Path) -> ProportionTable:
         counts = np.array([[float(int(field)) for field in row[2 : 2 + k]] for row in rows], np.float64).reshape(-1, k)
         models = {csv_text(row[hash_at]) for row, own in zip(rows, counts, strict=True) if own.sum() > 0}
         flags = tuple(tuple(filter(None, csv_text(row[flags_at]).split(";"))) for row in rows)
+        tissue_mm2 = np.array([float(row[stop]) for row in rows])
     except (ValueError, IndexError) as error:
         raise _not_proportions(path, str(error)) from error
     if len(models) > 1:
@@ -110,7 +117,9 @@ def read_proportions(path: Path) -> ProportionTable:
             path.name,
         )
     slide_ids = tuple(csv_text(row[0]) for row in rows)
-    return ProportionTable(slide_ids, names, counts, models.pop() if models else "", flags)
+    return ProportionTable(
+        slide_ids, names, counts, models.pop() if models else "", flags, tissue_mm2, np.zeros((*counts.shape, 0))
+    )
 
 
 def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
@@ -121,7 +130,7 @@ def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
     UsageError
         It is not that table, or does not go with the proportions.
     """
-    header, rows = _read(path)
+    header, rows = read_table(path)
     places = _expected_columns(header, table.class_names, path)
     written = {csv_text(row[0]): row for row in rows}
     counts = np.zeros_like(table.counts)
@@ -136,7 +145,7 @@ def with_expected(table: ProportionTable, path: Path) -> ProportionTable:
             raise UsageError(f"says other cells than proportions.csv of {slide_id}", COUNT_INSTEAD, path.name)
         if cells and not (own.min() >= 0 and abs(own.sum() / cells - 1) <= _ROUNDED):
             raise UsageError(f"has shares of {slide_id} that do not sum to 1", COUNT_INSTEAD, path.name)
-    return replace(table, counts=counts, shares=EXPECTED)
+    return replace(table, counts=counts, judged_by=EXPECTED)
 
 
 def read_labels(path: Path) -> LabelTable:
@@ -147,7 +156,7 @@ def read_labels(path: Path) -> LabelTable:
     UsageError
         A column is missing, or there are no rows.
     """
-    header, rows = _read(path)
+    header, rows = read_table(path)
     at = {name.strip().lower(): i for i, name in reversed(list(enumerate(header)))}
     slide, label, patient = (_first(at, names) for names in (SLIDE_COLUMNS, LABEL_COLUMNS, PATIENT_COLUMNS))
     for found, names in ((slide, SLIDE_COLUMNS), (label, LABEL_COLUMNS)):
@@ -184,7 +193,7 @@ def read_predictions(path: Path) -> PredictionTable:
     UsageError
         It is not that table, or holds no verdict.
     """
-    header, rows = _read(path)
+    header, rows = read_table(path)
     header = [csv_text(name) for name in header]
     labels = tuple(name.removeprefix("p_") for name in header if name.startswith("p_"))
     if header[:2] != ["slide_id", "verdict"] or len(labels) < 2:
@@ -209,8 +218,14 @@ def read_predictions(path: Path) -> PredictionTable:
     )
 
 
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows that are not blank."""
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows that are not blank.
+
+    Raises
+    ------
+    UsageError
+        It is no CSV, or has no rows.
+    """
     try:
         text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
         lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=csv_delimiter(text)) if any(row)]

@@ -127,12 +127,14 @@ def row_order(
 class Labels:
     """Classes of the cells of one store under one model; row i belongs to cell_id i.
 
-    `expected` is the mean probability of each class over the cells; `computed` says on what device and in what number
-    format, such as "cpu, bfloat16".
+    `expected` is the mean probability of each class over the cells, `profile` the mean description of each class's
+    cells, weighed by these probabilities (empty rows where cells are not described); `computed` says on what device
+    and in what number format, such as "cpu, bfloat16".
     """
 
     model_hash: str
     classes: NDArray[np.uint8]
     confidence: NDArray[np.float32]
     expected: tuple[float, ...] = ()
+    profile: tuple[tuple[float, ...], ...] = ()
     computed: str = ""

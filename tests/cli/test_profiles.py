@@ -1,0 +1,43 @@
+"""profiles.csv of a run with the model that ships: what it holds, that doctor checks it, and that it comes back."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from tests.calls import wsipipe
+from tests.synth import write_tiny_slide
+from wsipipe.io.output import OutputFolder
+from wsipipe.io.store import CellStore
+from wsipipe.labelling import load_model
+from wsipipe.records import DESCRIPTION
+
+
+def test_profiles_of_a_slide(tmp_path: Path, capsys) -> None:
+    slide, out = write_tiny_slide(tmp_path, "tiny.tiff"), tmp_path / "out"
+    code, _, err = wsipipe(capsys, "run", slide, "-o", out, "--mpp", "0.5", "--workers", "1")
+    assert code == 0, err
+    with (out / "profiles.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    model = load_model("default")
+    assert [row["class"] for row in rows] == [f"c{i}" for i in range(model.config.classes)]
+    assert {row["model"] for row in rows} == {model.hash}
+    written = np.array([[float(row[name]) for name in DESCRIPTION] for row in rows])
+    labels = CellStore(OutputFolder(out).finished()[0].store).labels(model.hash)
+    np.testing.assert_allclose(written, labels.profile, rtol=1e-6)
+
+    with (out / "tiny" / "cells.csv").open(newline="") as file:
+        areas = np.array([float(row["area_um2"]) for row in csv.DictReader(file)])
+    mean = float(np.array(labels.expected) @ written[:, DESCRIPTION.index("log_area_um2")])
+    assert abs(mean - np.log(areas).mean()) < 1e-3, "classes together are all cells"
+
+    good = (out / "profiles.csv").read_bytes()
+    assert wsipipe(capsys, "doctor", out)[0] == 0
+    (out / "profiles.csv").write_text((out / "profiles.csv").read_text().replace(rows[0]["log_area_um2"], "9.5", 1))
+    code, said, _ = wsipipe(capsys, "doctor", out)
+    assert code == 1
+    assert "FAIL proportions.csv: 1 rows for 1 finished slides; wrong: tiny: run `wsipipe proportions`" in said
+    (out / "profiles.csv").unlink()
+    assert wsipipe(capsys, "doctor", out)[0] == 1
+    assert wsipipe(capsys, "proportions", out)[0] == 0
+    assert (out / "profiles.csv").read_bytes() == good
