@@ -56,7 +56,8 @@ def test_without_model_the_shipped_one_labels_and_k_is_refused(tmp_path: Path, c
     assert code == 0
     assert "ships with wsipipe" in err
     assert "training" not in err
-    assert err.endswith("out: proportions.csv, expected.csv, and per slide cells.csv, cells.geojson and report.html\n")
+    tables = "proportions.csv, expected.csv, profiles.csv"
+    assert err.endswith(f"out: {tables}, and per slide cells.csv, cells.geojson and report.html\n")
     assert not (tmp_path / "out" / "training.html").exists()
     code, _, err = wsipipe(capsys, "run", slide, "-o", tmp_path / "three", *TOY, "-k", "3")
     assert code == 2

@@ -89,11 +89,11 @@ def test_the_last_line_of_a_run_names_the_list_of_what_failed(tmp_path: Path, ca
     call = ("run", good, "-o", tmp_path / "out", "--recipe", "toy", "--workers", "1")
     code, _, err = wsipipe(capsys, *call, bad)
     assert code == 1
-    assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, failures.csv, {rest}"
+    assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, profiles.csv, failures.csv, {rest}"
     write_tiny_slide(tmp_path, "bad.svs", seed=1)
     code, _, err = wsipipe(capsys, *call, bad)
     assert code == 0
-    assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, {rest}"
+    assert err.splitlines()[-1] == f"out: proportions.csv, expected.csv, profiles.csv, {rest}"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def renew_page(out: OutputFolder, model: Model | None, classes: Sequence[CellCla
 
 def left_in(out: OutputFolder) -> str:
     """The files of a cohort that people open first, of those that are there."""
-    files = (out.report, out.proportions, out.expected, out.failures)
+    files = (out.report, out.proportions, out.expected, out.profiles, out.failures)
     return ", ".join(path.name for path in files if path.is_file())
 
 
