@@ -22,16 +22,9 @@ from wsipipe.io.verdict_files import (
     read_predictions,
     write_table,
 )
+from wsipipe.judged_by import JUDGED_BY, load_proportions, rows_of, vectors_for
 from wsipipe.progress import Reporter
-from wsipipe.verdicts import (
-    JUDGED_BY,
-    load_proportions,
-    load_slides,
-    rows_of,
-    tell_left_out,
-    vectors_for,
-    write_left_out,
-)
+from wsipipe.verdicts import load_slides, tell_left_out, write_left_out
 
 SEEN = "the classifier was fitted to it"
 """Note on a slide whose verdict says little about the classifier."""

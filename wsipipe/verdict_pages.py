@@ -11,6 +11,7 @@ from wsipipe.class_facts import ClassPictures, class_pictures, classes_beside, m
 from wsipipe.cohort.classifier_file import Classifier
 from wsipipe.cohort.crossval import OutOfFold
 from wsipipe.cohort.joining import LabelledSlides
+from wsipipe.cohort.profile_vectors import own_share
 from wsipipe.cohort.reasons import effects
 from wsipipe.cohort.rule import Rule
 from wsipipe.cohort.vectors import shares
@@ -18,10 +19,28 @@ from wsipipe.cohort.verdict_scores import auc, calibration, interval, roc
 from wsipipe.export.verdicts.drivers import SHOWN, Driver
 from wsipipe.export.verdicts.page import Charts, VerdictPage, verdict_page
 from wsipipe.gan.checkpoint import Model
-from wsipipe.io.verdict_files import ProportionTable
-from wsipipe.verdicts import JUDGED_BY, NO_PATIENTS, CrossValidation, mean_confusion, rows_of
+from wsipipe.io.verdict_files import COUNTED, EXPECTED, PROFILES, ProportionTable
+from wsipipe.judged_by import JUDGED_BY, rows_of
+from wsipipe.records import DESCRIPTION
+from wsipipe.verdicts import NO_PATIENTS, CrossValidation, mean_confusion
 
 _DOUBTFUL = 40
+
+_LOOKS = 3
+"""Columns named of each class: those that differ most between the labels."""
+
+_SHARES = "the shares of the class are"
+_EXCHANGED = {
+    COUNTED: _SHARES,
+    EXPECTED: _SHARES,
+    PROFILES: "how many cells of the class there are per mm2, and how they look, are",
+}
+_OF_SHARES = "vector (raw shares, Hellinger, centred log-ratio), strength, sharpness"
+_CHOSEN = {
+    COUNTED: _OF_SHARES,
+    EXPECTED: _OF_SHARES,
+    PROFILES: "how the cells of each class usually look, strength, sharpness",
+}
 
 Slides = LabelledSlides
 Ranges = list[tuple[float, float] | None]
@@ -49,16 +68,13 @@ def write_cv_page(found: CrossValidation, proportions: Path, target: Path) -> li
         warnings=[*_warnings(slides), *([overlap] if is_warning else [])],
         notes=[] if is_warning else [overlap],
         drivers=_drivers(found.whole.rule, found.table, slides, proportions, model, per_repeat.mean(axis=0), ranges),
-        effect_words="fall of the weighted F1 on slides not trained on when the shares of the class are exchanged "
-        "among them (permutation importance; in brackets the range over the repeats)",
+        effect_words=f"fall of the weighted F1 on slides not trained on when {_EXCHANGED[found.table.judged_by]} "
+        "exchanged among them (permutation importance; in brackets the range over the repeats)",
         made=[
             ("Proportions of model", found.table.model),
             ("Judged by", JUDGED_BY[found.table.judged_by]),
             ("Cross-validation", f"{found.plan.repeats} times {found.plan.folds} folds, seed {found.plan.seed}"),
-            (
-                "Chosen inside each training part",
-                "vector (raw shares, Hellinger, centred log-ratio), strength, sharpness",
-            ),
+            ("Chosen inside each training part", _CHOSEN[found.table.judged_by]),
             ("Weights", f"of one {found.plan.primary} fitted to all slides ({_chosen(found.whole.chosen)})"),
             ("Version", f"wsipipe {__version__}"),
         ],
@@ -85,7 +101,7 @@ def write_fit_page(
         warnings=_warnings(slides),
         notes=["How well it judges is measured by `wsipipe classify cv`, not here."],
         drivers=_drivers(fitted.rule, table, slides, proportions, model, effect, [None] * len(effect)),
-        effect_words="mean change of a verdict's lead when the class has its usual share",
+        effect_words="mean change of a verdict's lead when the class is as usual",
         made=[
             ("Classifier", f"{fitted.facts['classifier']} ({_chosen(fitted.facts['chosen'])})"),
             ("Takes proportions of model", fitted.model),
@@ -137,9 +153,23 @@ def _drivers(
                 ranges[index],
                 shown.patches,
                 shown.drawn,
+                _looks(table, slides, index) if table.judged_by == PROFILES else (),
             )
         )
     return found
+
+
+def _looks(table: ProportionTable, slides: Slides, index: int) -> tuple[tuple[str, NDArray[np.float64]], ...]:
+    """Columns of the description in which a class differs most between the labels, and its mean on each label's slides.
+
+    A slide with few cells of the class says less, as in its profile.
+    """
+    looks, weight = table.looks[slides.at, index], own_share(table.counts[slides.at, index])[:, None]
+    every = range(len(slides.labels))
+    means = np.stack([(weight * looks)[slides.y == i].sum(axis=0) / weight[slides.y == i].sum() for i in every])
+    within = np.sqrt((weight * (looks - means[slides.y]) ** 2).sum(axis=0) / weight.sum())
+    apart = (means.max(axis=0) - means.min(axis=0)) / np.maximum(within, 1e-9)
+    return tuple((DESCRIPTION[i], means[:, i]) for i in np.argsort(-apart, kind="stable")[:_LOOKS])
 
 
 def _charts(primary: OutOfFold, found: CrossValidation) -> Charts:

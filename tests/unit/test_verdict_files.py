@@ -19,8 +19,8 @@ from wsipipe.io.verdict_files import (
     with_expected,
     write_table,
 )
+from wsipipe.judged_by import load_proportions, rows_of
 from wsipipe.records import DESCRIPTION
-from wsipipe.verdicts import load_proportions, rows_of
 
 
 def test_proportions_come_back_whatever_the_classes_are_called(tmp_path: Path) -> None:

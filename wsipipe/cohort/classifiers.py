@@ -17,6 +17,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from threadpoolctl import threadpool_limits
 
 from wsipipe.cohort.folds import Fold, inner_folds
 from wsipipe.cohort.profile_vectors import PROFILE, profile_scale, usual_looks
@@ -139,7 +140,8 @@ def fit_classifier(
     """
     inner = inner_folds(y, groups, INNER_FOLDS, seed)
     pipeline, grid = _pipeline(name, seed, vectors)
-    with config_context(assume_finite=True, skip_parameter_validation=True):  # a third of the time, many times over
+    # validation is a third of the time, many times over; several threads take longer on matrices this small
+    with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
         search = GridSearchCV(pipeline, grid, scoring=_weighted_f1, cv=inner, error_score="raise").fit(rows, y)
         best = search.best_estimator_
         sharpness = _sharpness(best, rows, y, inner)

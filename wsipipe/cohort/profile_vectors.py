@@ -64,7 +64,7 @@ def classes_in(width: int) -> int:
 def usual_looks(rows: Floats) -> Floats:
     """Mean look of each class over slides, float64 (k, len(DESCRIPTION)); a slide with few of its cells says less."""
     _, cells, looks = parts(rows)
-    weight = _own_share(cells)
+    weight = own_share(cells)[..., None]
     return np.asarray((weight * looks).sum(axis=0) / np.maximum(weight.sum(axis=0), np.finfo(float).tiny))
 
 
@@ -86,7 +86,7 @@ def profile_vectors(rows: Floats, usual: Floats) -> Floats:
     float64, (n, k + k * len(DESCRIPTION))
     """
     tissue, cells, looks = parts(rows)
-    away = _own_share(cells) * (looks - usual)
+    away = own_share(cells)[..., None] * (looks - usual)
     return np.column_stack([np.sqrt(cells / tissue), away.reshape(len(rows), -1)])
 
 
@@ -127,9 +127,9 @@ def usual_profile(rows: Floats) -> Floats:
     return np.concatenate([[1.0], density * share, usual_looks(rows).ravel()])
 
 
-def _own_share(cells: Floats) -> Floats:
-    """Part of a class's look that is its own, (n, k, 1): the more cells, the nearer 1."""
-    return np.asarray(cells / (cells + BORROWED_CELLS))[..., None]
+def own_share(cells: Floats) -> Floats:
+    """Part of a class's look that is its own: the more cells, the nearer 1; of the shape of `cells`."""
+    return np.asarray(cells / (cells + BORROWED_CELLS))
 
 
 def _or_one(values: NDArray[np.float64]) -> Floats:

@@ -53,6 +53,8 @@ class Driver:
         Cells of the class, m may be 0.
     drawn : bool
         Whether the generator drew them.
+    looks : tuple of (str, float64 (labels,))
+        What its cells look like on the slides of each label: a measurement and its means; may be empty.
     """
 
     index: int
@@ -63,6 +65,7 @@ class Driver:
     effect_range: tuple[float, float] | None
     patches: NDArray[np.uint8]
     drawn: bool
+    looks: tuple[tuple[str, NDArray[np.float64]], ...] = ()
 
     @property
     def told(self) -> bool:
@@ -124,9 +127,21 @@ def _card(driver: Driver, labels: Sequence[str], largest: float) -> str:
     name = driver.cell_class.name
     head = f"<h3>{mark(str(driver.index), driver.cell_class)} {text(name)}</h3>"
     return (
-        f'<article class="card">{head}<div class="driver"><div>{bars}<p class="note">{text(words)}</p></div>'
+        f'<article class="card">{head}<div class="driver"><div>{bars}<p class="note">{text(words)}</p>'
+        f"{_looks(driver, labels)}</div>"
         f"{_strip(driver, name)}</div></article>"
     )
+
+
+def _looks(driver: Driver, labels: Sequence[str]) -> str:
+    """What differs most in how the class's cells look."""
+    if not driver.looks:
+        return ""
+    lines = [
+        f"{measured} {', '.join(f'{name} {mean:.3g}' for name, mean in zip(labels, means, strict=True))}"
+        for measured, means in driver.looks
+    ]
+    return f'<p class="note">Its cells: {text("; ".join(lines))}</p>'
 
 
 def _strip(driver: Driver, name: str) -> str:
