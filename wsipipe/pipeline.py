@@ -128,11 +128,11 @@ def label(settings: Settings, report: Reporter) -> int:
 
 
 def proportions(settings: Settings, report: Reporter) -> int:
-    """Rebuild the tables of an output from its stores and labels."""
+    """Rebuild the tables of an output from its stores and labels; labels of an older wsipipe are made again."""
     out = OutputFolder(settings.out)
     model = load(out.model) if out.model.is_file() else None
     for folder, store in _stores(out):
-        if model is not None:
+        if model is not None and not store.has_older_labels(model.hash):
             store.labels(model.hash)  # says which slide is to be labelled first
         folder.note(tables=None)
     return _label_all(out, model, settings, report)

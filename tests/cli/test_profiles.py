@@ -1,13 +1,16 @@
 """profiles.csv of a run with the model that ships: what it holds, that doctor checks it, and that it comes back."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
 from wsipipe.io.output import OutputFolder
+from wsipipe.io.seal import sealed
 from wsipipe.io.store import CellStore
 from wsipipe.labelling import load_model
 from wsipipe.records import DESCRIPTION
@@ -41,3 +44,31 @@ def test_profiles_of_a_slide(tmp_path: Path, capsys) -> None:
     assert wsipipe(capsys, "doctor", out)[0] == 1
     assert wsipipe(capsys, "proportions", out)[0] == 0
     assert (out / "profiles.csv").read_bytes() == good
+
+
+def as_older(store: Path) -> None:
+    """Leave of the labels what was noted of them before there were profiles."""
+    (folder,) = [path for path in (store / "labels").iterdir() if path.is_dir()]
+    facts = dict(zarr.open_group(folder, mode="r").attrs)
+    description = json.loads((folder / "zarr.json").read_text())
+    (folder / "zarr.json").write_text(json.dumps({**description, "attributes": {}}))
+    kept = {name: facts[name] for name in ("model", "expected", "computed")}
+    zarr.open_group(folder, mode="r+").attrs.update(sealed(folder, kept))
+
+
+def test_labels_of_an_older_wsipipe_are_told_and_made_again(tmp_path: Path, capsys) -> None:
+    slide, out = write_tiny_slide(tmp_path, "tiny.tiff"), tmp_path / "out"
+    run = ("run", slide, "-o", out, "--mpp", "0.5", "--workers", "1")
+    assert wsipipe(capsys, *run)[0] == 0
+    good = (out / "profiles.csv").read_bytes()
+    for command in (("proportions", out), ("classes", out, "--name", "c0=c0"), run):
+        as_older(out / "tiny" / "cells.zarr")
+        (out / "profiles.csv").unlink()
+        for reads in ("report", "classes"):
+            code, _, err = wsipipe(capsys, reads, out)
+            assert code == 1
+            assert "by an older wsipipe: run `wsipipe proportions` on the folder, which makes them again" in err
+        code, _, err = wsipipe(capsys, *command)
+        assert code == 0, err
+        assert "label: 391 of 391 cells" in err
+        assert (out / "profiles.csv").read_bytes() == good

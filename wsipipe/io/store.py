@@ -120,16 +120,13 @@ class CellStore:
         return out
 
     def has_labels(self, model_hash: str) -> bool:
-        """Whether every cell is labelled under this model, and nothing of that is damaged."""
-        folder = self._path / LABELS / model_hash
-        if not (folder / "zarr.json").is_file():
-            return False
-        with contextlib.suppress(DamagedStoreError):
-            with reading(self.slide_id):
-                attributes = dict(zarr.open_group(folder, mode="r", zarr_format=3).attrs)
-            check_seal(folder, attributes, self.slide_id)
-            return "profile" in attributes  # those of an older wsipipe are made again
-        return False
+        """Whether every cell is labelled under this model as this wsipipe does it, and nothing of that is damaged."""
+        return "profile" in self._label_facts(model_hash)
+
+    def has_older_labels(self, model_hash: str) -> bool:
+        """Whether an older wsipipe labelled the cells under this model: less is known than now; make them again."""
+        facts = self._label_facts(model_hash)
+        return bool(facts) and "profile" not in facts
 
     def labels(self, model_hash: str) -> Labels:
         """Classes and confidence under this model.
@@ -137,14 +134,17 @@ class CellStore:
         Raises
         ------
         StoreError
-            If the cells are not labelled under it.
+            If the cells are not labelled under it, or by an older wsipipe.
         """
-        if not self.has_labels(model_hash):
+        facts = self._label_facts(model_hash)
+        if facts and "profile" not in facts:
+            remedy = "run `wsipipe proportions` on the folder, which makes them again"
+            raise StoreError(f"labels of model {model_hash} by an older wsipipe", remedy, self.slide_id)
+        if not facts:
             raise StoreError(f"no labels of model {model_hash}", "run `wsipipe label` first", self.slide_id)
         classes, confidence = (
             np.asarray(self.array(f"{LABELS}/{model_hash}/{name}")[:]) for name in ("classes", "confidence")
         )
-        facts: dict[str, Any] = dict(self._group[f"{LABELS}/{model_hash}"].attrs)
         expected = tuple(float(share) for share in facts["expected"])
         profile = tuple(tuple(map(float, row)) for row in facts["profile"])
         return Labels(model_hash, classes, confidence, expected, profile, str(facts["computed"]))
@@ -169,3 +169,15 @@ class CellStore:
         group.attrs.update(sealed(partial, facts))
         shutil.rmtree(folder / labels.model_hash, ignore_errors=True)
         partial.rename(folder / labels.model_hash)
+
+    def _label_facts(self, model_hash: str) -> dict[str, Any]:
+        """What is noted of the labels under a model; nothing where there are none, or something of them is damaged."""
+        folder = self._path / LABELS / model_hash
+        if not (folder / "zarr.json").is_file():
+            return {}
+        with contextlib.suppress(DamagedStoreError):
+            with reading(self.slide_id):
+                facts = dict(zarr.open_group(folder, mode="r", zarr_format=3).attrs)
+            check_seal(folder, facts, self.slide_id)
+            return facts
+        return {}
