@@ -1,5 +1,6 @@
 """Nested, repeated, grouped cross-validation of slide classifiers; everything is chosen without the test fold."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,8 @@ def _importance(
 ) -> NDArray[np.float64]:
     """Permutation importance (Breiman, Machine Learning 45, 2001) of each cell class on the slides of a test fold."""
     n, k = len(rows), shares_of(rows, rule.vector).shape[1]
-    mixed = [with_class(rows, i, rows[rng.permutation(n)], rule.vector) for i in range(k)]
-    said = rule.decisions(np.concatenate([rows, *mixed])).argmax(axis=1).reshape(k + 1, n)
-    f1 = table_scores(np.stack([confusion(y, row, labels) for row in said]))["f1"]
+    mixed = (with_class(rows, i, rows[rng.permutation(n)], rule.vector) for i in range(k))
+    # one at a time: with many slides and classes all of them are gigabytes
+    said = [rule.decisions(own).argmax(axis=1) for own in itertools.chain([rows], mixed)]
+    f1 = table_scores(np.stack([confusion(y, verdict, labels) for verdict in said]))["f1"]
     return np.asarray(f1[0] - f1[1:])

@@ -59,13 +59,13 @@ def reasons(rule: Rule, rows: NDArray[np.float64], usual: NDArray[np.float64], a
 
 def effects(rule: Rule, rows: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
     """How much each class adds to the lead of each slide's verdict, against how it usually is; float64 (n, k)."""
-    n, k = len(rows), shares_of(usual[None], rule.vector).shape[1]
-    donors = np.tile(usual, (n, 1))
-    ordinary = [with_class(rows, i, donors, rule.vector) for i in range(k)]
-    values = rule.decisions(np.concatenate([rows, *ordinary])).reshape(k + 1, n, -1)
-    verdict = values[0].argmax(axis=1)
-    lead = np.stack([_lead(v, verdict) for v in values])
-    return np.asarray((lead[0] - lead[1:]).T)
+    values, donors = rule.decisions(rows), np.tile(usual, (len(rows), 1))
+    verdict = values.argmax(axis=1)
+    before = _lead(values, verdict)
+    found = np.empty(shares_of(rows, rule.vector).shape)
+    for i in range(found.shape[1]):  # one at a time: with many slides and classes all of them are gigabytes
+        found[:, i] = before - _lead(rule.decisions(with_class(rows, i, donors, rule.vector)), verdict)
+    return found
 
 
 def _lead(values: NDArray[np.float64], verdict: NDArray[np.intp]) -> NDArray[np.float64]:
