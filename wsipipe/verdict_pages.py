@@ -162,11 +162,13 @@ def _drivers(
 def _looks(table: ProportionTable, slides: Slides, index: int) -> tuple[tuple[str, NDArray[np.float64]], ...]:
     """Columns of the description in which a class differs most between the labels, and its mean on each label's slides.
 
-    A slide with few cells of the class says less, as in its profile.
+    A slide with few cells of the class says less, as in its profile. Nothing where a label has none of them.
     """
     looks, weight = table.looks[slides.at, index], own_share(table.counts[slides.at, index])[:, None]
-    every = range(len(slides.labels))
-    means = np.stack([(weight * looks)[slides.y == i].sum(axis=0) / weight[slides.y == i].sum() for i in every])
+    of_label = [slides.y == i for i in range(len(slides.labels))]
+    if not all(weight[own].any() for own in of_label):
+        return ()
+    means = np.stack([(weight * looks)[own].sum(axis=0) / weight[own].sum() for own in of_label])
     within = np.sqrt((weight * (looks - means[slides.y]) ** 2).sum(axis=0) / weight.sum())
     apart = (means.max(axis=0) - means.min(axis=0)) / np.maximum(within, 1e-9)
     return tuple((DESCRIPTION[i], means[:, i]) for i in np.argsort(-apart, kind="stable")[:_LOOKS])

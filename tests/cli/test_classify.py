@@ -89,7 +89,7 @@ def test_what_has_no_partner_is_listed_and_missing_patients_are_said_loudly(tmp_
     )  # fmt: skip
     assert code == 0
     assert "warning: no patient column" in err
-    assert "warning: gone.svs: has a label but no row among the proportions; it is left out" in err
+    assert "warning: gone.svs: has a label, but is none of the slides here; it is left out" in err
     assert "warning: s31: has no label; it is left out" in err
     assert [row["slide"] for row in rows_of(tmp_path / "v" / "unmatched.csv")] == ["gone.svs", "s31"]
     page = (tmp_path / "v" / "classify.html").read_text()
@@ -217,7 +217,7 @@ def test_labels_of_many_other_slides_do_not_bury_the_scores(tmp_path: Path, caps
     code, out, err = wsipipe(capsys, "evaluate", "slides", tmp_path / "v.csv", "--labels", tmp_path / "l.csv")
     assert code == 0, err
     assert len(err.splitlines()) == 11
-    assert "warning: o0: has a label but no row among the predictions; it is left out" in err
+    assert "warning: o0: has a label, but is none of the slides here; it is left out" in err
     assert err.endswith("warning: ... and 40 more are left out\n")
     names, values = (line.split() for line in out.splitlines()[:2])
     assert dict(zip(names, values, strict=True))["auc"] == "-", "one label has no AUC"
@@ -288,20 +288,40 @@ def test_intervals_and_pictures_from_a_real_output(tmp_path: Path, capsys) -> No
     assert len(slide_digest("s0")) == 16
 
 
-def test_profiles_are_taken_where_they_are_known(tmp_path: Path, capsys) -> None:
-    """Shares tell nothing here; the cells of class 1 look different, and the reasons say how."""
-    folder, rng = cohort(tmp_path, k=3), np.random.default_rng(0)
-    rows = []
+def profiled(folder: Path, *, without: int = -1, bare: int = -1, model: str = "0123456789abcdef") -> Path:
+    """A cohort whose shares tell nothing; the cells of class 1 look different.
+
+    Slides of label `without` have no cells of class 2; slide `bare` has no tissue.
+    """
+    cohort(folder, k=3)
+    rng, rows, names = np.random.default_rng(0), [], ["c0", "c1", "c2"]
     for i in range(32):
         looks = rng.normal(0, 0.3, (3, len(DESCRIPTION)))
         looks[1, :6] += 2.0 * (i % 2)
-        counts, share = tuple(rng.multinomial(150, np.full(3, 1 / 3))), (0.25, 0.5, 0.25)
-        profile = tuple(map(tuple, looks.tolist()))
-        rows.append(ProportionsRow(f"s{i:02}", counts, 1.0, (), "0123456789abcdef", share, profile))
-    names = ["c0", "c1", "c2"]
+        counts = tuple(rng.multinomial(150, np.full(3, 1 / 3)))
+        share = (0.5, 0.5, 0.0) if i % 2 == without else (0.25, 0.5, 0.25)
+        profile, tissue_mm2 = tuple(map(tuple, looks.tolist())), 0.0 if i == bare else 1.0
+        rows.append(ProportionsRow(f"s{i:02}", counts, tissue_mm2, (), model, share, profile))
     proportions_csv(folder / "proportions.csv", rows, names)
     expected_csv(folder / "expected.csv", rows, names)
     profiles_csv(folder / "profiles.csv", rows, names)
+    return folder
+
+
+def test_a_class_that_a_label_has_no_cells_of(tmp_path: Path, capsys) -> None:
+    folder = profiled(tmp_path, without=0)
+    tables = [folder / "proportions.csv", "--labels", folder / "labels.csv", "-o"]
+    code, _, err = wsipipe(capsys, "classify", "cv", *tables, tmp_path / "v", *QUICK)
+    assert code == 0, err
+    page = (tmp_path / "v" / "classify.html").read_text()
+    assert "Its cells: " not in page.partition("</span> c2</h3>")[2].partition("</article>")[0]
+    code, _, err = wsipipe(capsys, "classify", "fit", *tables, tmp_path / "f")
+    assert code == 0, err
+
+
+def test_profiles_are_taken_where_they_are_known(tmp_path: Path, capsys) -> None:
+    """Shares tell nothing here; the reasons say how the cells of class 1 look."""
+    folder = profiled(tmp_path)
     tables = [folder / "proportions.csv", "--labels", folder / "labels.csv", "-o"]
     found = {}
     for by in ("profiles", "counted"):

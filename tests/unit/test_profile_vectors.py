@@ -157,3 +157,16 @@ def test_few_cells_say_little_of_looks() -> None:
     assert np.abs(profile_vectors(rows, usual)[:, K + Q : K + 2 * Q]).max() < 0.05
     parts(rows).cells[:, 1] = 0.0
     assert np.isfinite(profile_vectors(rows, usual)).all()
+
+
+@given(st.integers(2, 40), st.floats(-20, 20), st.integers(0, 2**32 - 1))
+def test_what_is_the_same_on_every_slide_is_not_lifted(n: int, value: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    looks = rng.normal(3, 0.3, (n, K, Q))
+    looks[:, :, 5] = value
+    rows = profile_rows(np.full(n, 0.7), np.tile(rng.uniform(1, 50, K), (n, 1)), looks)
+    vectors = profile_vectors(rows, usual_looks(rows))
+    center, scale = profile_scale(vectors)
+    scaled = np.abs((vectors - center) / scale)
+    assert scaled[:, K + 5 :: Q].max() < 1e-9
+    assert scaled[:, :K].max() < 1e-9

@@ -18,6 +18,9 @@ PROFILE = "profile"
 BORROWED_CELLS = 3.0
 """Cells of the usual look that each class of a slide is given beside its own, so that few cells say little."""
 
+_NOTHING = 1e-9
+"""Spread that is none: what arithmetic leaves of a column that is the same on every slide must not be lifted."""
+
 _COLUMNS = len(DESCRIPTION)
 
 Floats = NDArray[np.float64]
@@ -133,5 +136,5 @@ def own_share(cells: Floats) -> Floats:
 
 
 def _or_one(values: NDArray[np.float64]) -> Floats:
-    """The values, 1 in place of 0."""
-    return np.where(values > 0, values, 1.0)
+    """The values, 1 in place of those that are as good as 0."""
+    return np.where(values > _NOTHING, values, 1.0)
