@@ -134,7 +134,7 @@ def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]
     ones = np.ones(len(said.slide_ids))  # every slide with a verdict counts
     rows = [(names_of(row.slide), row.label, "") for row in truth.rows]
     slides = join_labels(said.slide_ids, ones, rows, has_patients=False)
-    tell_left_out([(s, why.replace("the proportions", "the predictions")) for s, why in slides.left_out], warn)
+    tell_left_out(slides.left_out, warn)
     strangers = sorted(set(slides.labels) - set(said.labels))
     if strangers:
         raise UsageError(

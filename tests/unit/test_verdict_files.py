@@ -209,7 +209,7 @@ def test_everything_without_a_partner_is_listed() -> None:
     assert slides.at.tolist() == [0, 1]
     assert slides.groups.tolist() == [0, 1]
     assert dict(slides.left_out) == {
-        "gone": "has a label but no row among the proportions",
+        "gone": "has a label, but is none of the slides here",
         "c": "its label is empty",
         "empty": "has no cells",
         "unlabelled": "has no label",
@@ -227,7 +227,7 @@ def test_contradictions_are_refused_and_repetitions_are_not() -> None:
         joined([("a", "n", ""), ("a.svs", "t", "")])
     with pytest.raises(UsageError, match=r"1 slides have no patient \(c\): fill in the column"):
         joined([("a", "n", "p"), ("c", "t", "")], patients=True)
-    with pytest.raises(UsageError, match=r"none of its 1 slides .*'z.svs' there, 'a' here"):
+    with pytest.raises(UsageError, match=r"none of its 1 slides is one of the . slides .'z.svs' there, 'a' here"):
         joined([("z.svs", "n", "")])
 
 

@@ -75,7 +75,7 @@ def join_labels(
             used.append(row)
     if not by_slide:
         raise UsageError(
-            f"none of its {len(said)} slides is among the {len(slide_ids)} of the proportions "
+            f"none of its {len(said)} slides is one of the {len(slide_ids)} slides "
             f"({said[0][0][0]!r} there, {slide_ids[0]!r} here)",
             "write slides as their slide_id or file name",
             "--labels",
@@ -110,7 +110,7 @@ def _matched(
     for names, label, patient in said:
         slide_id = next((name for name in names if name in known), None)
         if slide_id is None:
-            strangers.append((names[0], "has a label but no row among the proportions"))
+            strangers.append((names[0], "has a label, but is none of the slides here"))
         elif found.setdefault(slide_id, (label, patient)) != (label, patient):
             other = found[slide_id]
             raise UsageError(
