@@ -17,7 +17,7 @@ def made_up_page(k: int) -> str:
     rows = [
         CohortRow(
             slide_id=f"TCGA-AA-{i:04}-01Z-00-DX1.f5c2d8a0", n_cells=123_456, tissue_mm2=212.25, p=[1 / k] * k,
-            notes=("few cells",) * i, unusual=("c1 in % 87.5, median 9.74",) * i, label="adenocarcinoma",
+            notes=("few cells",) * i, unusual=("c1 87.5 %, median 9.74 %",) * i, label="adenocarcinoma",
             patient=f"TCGA-AA-{i:04}", thumbnail=PIXEL,
         )
         for i in range(3)

@@ -35,13 +35,13 @@ def report(*rows: CohortRow, failures: tuple[tuple[str, str, str], ...] = ()) ->
 
 
 def test_a_row_shows_picture_counts_shares_and_notes_and_leads_to_its_page() -> None:
-    page = Outline(report(row("s 1#a"), row("t", unusual=("share of c1 0.9, median 0.2",), label="tumour")))
+    page = Outline(report(row("s 1#a"), row("t", unusual=("c1 90 %, median 20 %",), label="tumour")))
     links = [a["href"] for tag, a in page.tags if tag == "a"]
     assert "s%201%23a/report.html" in links
     assert "#slide-1" in links
     assert any(a.get("id") == "slide-1" for _, a in page.tags)
     assert sum(tag == "img" for tag, _ in page.tags) == 2
-    for words in ("1,234", "494", "25.0 %", "75.0 %", "pixels are not square", "share of c1 0.9", "tumour"):
+    for words in ("1,234", "494", "25.0 %", "75.0 %", "pixels are not square", "c1 90 %, median 20 %", "tumour"):
         assert words in page.words
     assert sum(a.get("class") == "notes" for _, a in page.tags) == 2
     assert ".cohort .notes { min-width:" in page.words, "a long note makes no tall row"

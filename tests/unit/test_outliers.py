@@ -14,12 +14,12 @@ def test_a_slide_far_from_the_median_is_named_with_its_value() -> None:
 
 def test_rare_classes_are_compared_as_angles() -> None:
     shares = np.array([0.0, 0.001, 0.002, 0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.06, 0.5])
-    name = "c2 in %"
+    name = "c2"
     plain = outliers({name: 100 * shares})
-    angular = outliers({name: 100 * shares}, {name: angles(shares)})
+    angular = outliers({name: 100 * shares}, {name: angles(shares)}, {name: " %"})
     assert plain[9]
     assert angular[:10] == [()] * 10
-    assert angular[10] == ("c2 in % 50, median 1",)
+    assert angular[10] == ("c2 50 %, median 1 %",)
     assert outliers({"x": np.array([5000.0] * 9 + [18_060.0])})[-1] == ("x 18,060, median 5,000",)
 
 

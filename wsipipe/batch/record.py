@@ -116,6 +116,5 @@ def _unusual(labelled: Sequence[Labelled], classes: Sequence[CellClass]) -> list
     compared = {"nuclei per mm²": np.sqrt(columns["nuclei per mm²"])}
     for i, cell_class in enumerate(classes):
         shares = np.array([r.p[i] if r.p else np.nan for r in rows])
-        columns[f"{cell_class.name} in %"] = 100 * shares
-        compared[f"{cell_class.name} in %"] = angles(shares)
-    return outliers(columns, compared)
+        columns[cell_class.name], compared[cell_class.name] = 100 * shares, angles(shares)
+    return outliers(columns, compared, dict.fromkeys((c.name for c in classes), " %"))

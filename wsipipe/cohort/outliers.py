@@ -16,7 +16,9 @@ _MEAN_AD_TO_SD = 1.2533
 
 
 def outliers(
-    columns: Mapping[str, NDArray[np.float64]], compared: Mapping[str, NDArray[np.float64]] | None = None
+    columns: Mapping[str, NDArray[np.float64]],
+    compared: Mapping[str, NDArray[np.float64]] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> list[tuple[str, ...]]:
     """What is unusual about each slide, measured against all of them.
 
@@ -29,17 +31,20 @@ def outliers(
         A measurement of each slide; NaN where it has none.
     compared : mapping of str to float64, (n,), optional
         In place of some of them, values that rise with them and spread evenly, such as `angles` of shares.
+    units : mapping of str to str, optional
+        What is written behind the values of some of them.
 
     Returns
     -------
     list of tuple of str
-        For each slide a sentence per unusual measurement: "c2 in % 41.2, median 8.3".
+        For each slide a sentence per unusual measurement: "c2 41.2 %, median 8.3 %".
     """
     n = len(next(iter(columns.values()), ()))
     found: list[tuple[str, ...]] = [()] * n
     for name, values in columns.items():
+        unit = (units or {}).get(name, "")
         for i in np.flatnonzero(_beyond((compared or {}).get(name, values))):
-            sentence = f"{name} {_text(values[i])}, median {_text(float(np.nanmedian(values)))}"
+            sentence = f"{name} {_text(values[i])}{unit}, median {_text(float(np.nanmedian(values)))}{unit}"
             found[i] = (*found[i], sentence)
     return found
 
