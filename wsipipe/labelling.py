@@ -7,6 +7,7 @@ from pathlib import Path
 from wsipipe.config import GanConfig, Settings, differences
 from wsipipe.drawing import draw_cells
 from wsipipe.errors import ModelError, OutputMismatchError, TrainingError, UsageError
+from wsipipe.export.classes import names_given
 from wsipipe.gan.checkpoint import Model, load, save
 from wsipipe.gan.class_number import Suggestion, suggestion
 from wsipipe.gan.criteria import CHOSEN_BY
@@ -47,7 +48,7 @@ def choose_model(
     """
     model = model_at_hand(out, settings)
     if model is not None and settings.model:
-        return keep_model(out, model, GIVEN)
+        return keep_model(out, model, GIVEN, report)
     if model is not None:
         report.say(f"model {model.hash}: the one in the output folder")
         return model
@@ -59,8 +60,8 @@ def choose_model(
         report.say(f"model {model.hash}: the one that ships with wsipipe (--train fits one on these slides instead)")
         if settings.recipe.stain.method == "given":
             report.warn("the model that ships knows haematoxylin and eosin only: --train fits one on these stains")
-        return keep_model(out, model, SHIPS)
-    model = keep_model(out, train_model(stores, settings, report, out.training), TRAINED)
+        return keep_model(out, model, SHIPS, report)
+    model = keep_model(out, train_model(stores, settings, report, out.training), TRAINED, report)
     out.training.unlink(missing_ok=True)
     return model
 
@@ -124,10 +125,14 @@ def check_shipped(out: OutputFolder, settings: Settings) -> None:
         )
 
 
-def keep_model(out: OutputFolder, model: Model, origin: str) -> Model:
-    """Copy a model into OUT, with a word on how it came there; its class names go when it is another one."""
+def keep_model(out: OutputFolder, model: Model, origin: str, report: Reporter | None = None) -> Model:
+    """Copy a model into OUT, with a word on how it came there; class names, told `report`, go with another one."""
     kept = dataclasses.replace(model, facts={**model.facts, "origin": origin})
-    if _hash_of(out.model) != kept.hash:
+    before = _model_in(out.model)
+    if before is None or before.hash != kept.hash:
+        dropped = names_given(out.classes, before.config.classes) if before else ""
+        if dropped and report is not None:
+            report.warn(f"{out.classes.name}: names given to classes of the model before are dropped: {dropped}")
         out.classes.unlink(missing_ok=True)  # names belong to the classes of one model
         save(kept, out.model)
     return kept
@@ -145,9 +150,8 @@ def load_model(name_or_file: str) -> Model:
         return load(SHIPPED)
     path = Path(name_or_file)
     if not path.is_file():
-        raise UsageError(
-            "no such file", "give a .safetensors file that `wsipipe train` wrote", f"--model {name_or_file}"
-        )
+        remedy = f"give a file that `wsipipe train` wrote, or the name of the model that ships, {DEFAULT_MODEL}"
+        raise UsageError("no such file", remedy, f"--model {name_or_file}")
     return load(path)
 
 
@@ -276,12 +280,12 @@ def _own_model(out: OutputFolder) -> Model:
         raise ModelError(error.what, remedy, f"{out.path.name}/{out.model.name}") from error
 
 
-def _hash_of(file: Path) -> str:
-    """Hash of a model file; "" of one that is not there or cannot be read, so that another takes its place."""
+def _model_in(file: Path) -> Model | None:
+    """The model of a file; None where there is none, or it cannot be read, so that another takes its place."""
     try:
-        return load(file).hash
+        return load(file)
     except ModelError:
-        return ""
+        return None
 
 
 def _check_training(out: OutputFolder, model: Model, settings: Settings) -> None:

@@ -123,7 +123,7 @@ def label(settings: Settings, report: Reporter) -> int:
     model = load_model(settings.model or "default")
     for _, store in _stores(out):
         label_store(store, model, settings, report)
-    model = keep_model(out, model, GIVEN)
+    model = keep_model(out, model, GIVEN, report)
     return _label_all(out, model, settings, report)
 
 

@@ -115,8 +115,9 @@ def test_train_label_and_proportions(finished: Path, tmp_path: Path, capsys) -> 
     code, _, err = wsipipe(capsys, "train", out, "--model-out", model, "--recipe", "toy")
     assert code == 2
     assert "--overwrite" in err
-    code, _, _ = wsipipe(capsys, "label", out, "--model", model, "--workers", "1")
+    code, _, err = wsipipe(capsys, "label", out, "--model", model, "--workers", "1")
     assert code == 0
+    assert "dropped" not in err
     (row,) = rows(out / "proportions.csv")
     assert "n_c2" in row
     assert "n_c3" not in row

@@ -1,6 +1,7 @@
 """profiles.csv of a run with the model that ships: what it holds, that doctor checks it, and that it comes back."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import zarr
 
 from tests.calls import wsipipe
 from tests.synth import write_tiny_slide
+from wsipipe.gan.checkpoint import save
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.seal import sealed
 from wsipipe.io.store import CellStore
@@ -72,3 +74,23 @@ def test_labels_of_an_older_wsipipe_are_told_and_made_again(tmp_path: Path, caps
         assert code == 0, err
         assert "label: 391 of 391 cells" in err
         assert (out / "profiles.csv").read_bytes() == good
+
+
+def test_names_of_another_models_classes_are_dropped_with_a_word(tmp_path: Path, capsys) -> None:
+    slide, out, other = write_tiny_slide(tmp_path, "tiny.tiff"), tmp_path / "out", tmp_path / "other.safetensors"
+    assert wsipipe(capsys, "run", slide, "-o", out, "--mpp", "0.5", "--workers", "1")[0] == 0
+    assert wsipipe(capsys, "classes", out, "--name", "c0=tumour", "--name", "c2=lymphocyte")[0] == 0
+    for table in ("proportions.csv", "expected.csv", "profiles.csv"):
+        assert "tumour" in (out / table).read_text(), "renamed in all of them"
+    model = load_model("default")
+    changed = {name: tensor + 0.125 if name.endswith("sharpness") else tensor for name, tensor in model.tensors.items()}
+    save(dataclasses.replace(model, tensors=changed), other)
+    code, _, err = wsipipe(capsys, "label", out, "--model", other, "--workers", "1")
+    assert code == 0, err
+    said = "warning: classes.toml: names given to classes of the model before are dropped: c0 tumour, c2 lymphocyte\n"
+    assert said in err
+    for table in ("proportions.csv", "expected.csv", "profiles.csv"):
+        assert "tumour" not in (out / table).read_text()
+    code, _, err = wsipipe(capsys, "label", out, "--model", "paper")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--model paper: no such file: give a file that `wsipipe train` wrote, or the name of the model" in err

@@ -166,6 +166,18 @@ def read_classes(path: Path, k: int) -> tuple[CellClass, ...]:
     )
 
 
+def names_given(path: Path, k: int) -> str:
+    """Which of the k classes have a name of their own, as `c0 tumour, c2 lymphocyte`; "" without the file."""
+    if not path.is_file():
+        return ""
+    try:
+        named = read_classes(path, k)
+    except UsageError:  # of so many classes
+        return ""
+    pairs = zip(default_classes(k), named, strict=True)
+    return ", ".join(f"{usual.name} {own.name}" for usual, own in pairs if own.name != usual.name)
+
+
 def _table_faults(index: int, table: Any) -> list[str]:
     if not isinstance(table, dict) or not isinstance(table.get("name"), str):
         return [f"class {index} has no name"]
