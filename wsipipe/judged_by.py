@@ -46,13 +46,26 @@ def load_proportions(proportions: Path, judged_by: str = "") -> ProportionTable:
     table, out = read_proportions(proportions), OutputFolder(proportions.parent)
     there = out.expected.is_file()
     if not judged_by:
-        has_tissue = bool((table.tissue_mm2[table.counts.any(axis=1)] > 0).all())
         shares = EXPECTED if there and len(table.class_names) >= MANY_CLASSES else COUNTED
-        judged_by = PROFILES if there and out.profiles.is_file() and has_tissue else shares
+        judged_by = shares if why_not_profiles(table, proportions) else PROFILES
     if judged_by == COUNTED:
         return table
     table = with_expected(table, _beside(proportions, out.expected))
     return table if judged_by == EXPECTED else with_profiles(table, _beside(proportions, out.profiles))
+
+
+def why_not_profiles(table: ProportionTable, proportions: Path) -> str:
+    """What it lacks to judge these slides by profiles, in words; "" when nothing."""
+    out = OutputFolder(proportions.parent)
+    missing = [path.name for path in (out.expected, out.profiles) if not path.is_file()]
+    bare = [
+        slide_id
+        for slide_id, cells, area in zip(table.slide_ids, table.counts.sum(axis=1), table.tissue_mm2, strict=True)
+        if cells and area <= 0
+    ]
+    if missing:
+        return f"no {missing[0]} beside {proportions.name}"
+    return f"{bare[0]} has cells but no tissue" if bare else ""
 
 
 def _beside(proportions: Path, path: Path) -> Path:

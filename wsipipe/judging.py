@@ -20,6 +20,7 @@ from wsipipe.io.verdict_files import (
     names_of,
     read_labels,
     read_predictions,
+    read_proportions,
     write_table,
 )
 from wsipipe.judged_by import JUDGED_BY, load_proportions, rows_of, vectors_for
@@ -85,15 +86,8 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
         The table that it judges by is not there, or wrong.
     """
     classifier = load_classifier(classifier_file)
+    _check_model(classifier, classifier_file, read_proportions(proportions))  # of another, other tables may be missing
     table = load_proportions(proportions, classifier.judged_by)
-    k = classifier.classes
-    if table.model and (table.model, len(table.class_names)) != (classifier.model, k):
-        raise ModelError(
-            f"it judges proportions of model {classifier.model} ({k} classes), these are of {table.model} "
-            f"({len(table.class_names)} classes)",
-            "label the slides with that model (wsipipe label OUT --model), or fit a classifier to these proportions",
-            classifier_file.name,
-        )
     report.say(f"slides are judged by {JUDGED_BY[table.judged_by]}")
     judged = np.flatnonzero(table.counts.sum(axis=1) > 0)
     fields = [["", *[""] * len(classifier.labels), "", "no cells"] for _ in table.slide_ids]
@@ -109,6 +103,23 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
     lines = [[slide_id, *own] for slide_id, own in zip(table.slide_ids, fields, strict=True)]
     write_table(target, header, lines)
     return [(line[0], line[1]) for line in lines]
+
+
+def _check_model(classifier: Classifier, classifier_file: Path, table: ProportionTable) -> None:
+    """See that the proportions are of the model that the classifier knows.
+
+    Raises
+    ------
+    ModelError
+    """
+    k = classifier.classes
+    if table.model and (table.model, len(table.class_names)) != (classifier.model, k):
+        raise ModelError(
+            f"it judges proportions of model {classifier.model} ({k} classes), these are of {table.model} "
+            f"({len(table.class_names)} classes)",
+            "label the slides with that model (wsipipe label OUT --model), or fit a classifier to these proportions",
+            classifier_file.name,
+        )
 
 
 def reason_text(found: list[Reason], names: tuple[str, ...]) -> str:

@@ -25,7 +25,7 @@ from wsipipe.cohort.verdict_scores import (
     table_scores,
 )
 from wsipipe.io.verdict_files import ProportionTable, names_of, read_labels, write_table
-from wsipipe.judged_by import JUDGED_BY, load_proportions, rows_of, vectors_for
+from wsipipe.judged_by import JUDGED_BY, load_proportions, rows_of, vectors_for, why_not_profiles
 from wsipipe.progress import Reporter
 
 NO_PATIENTS = (
@@ -107,7 +107,8 @@ def load_slides(
         A table is wrong, or nothing matches.
     """
     table, said = load_proportions(proportions, judged_by), read_labels(labels)
-    report.say(f"slides are judged by {JUDGED_BY[table.judged_by]}")
+    why = "" if judged_by else why_not_profiles(table, proportions)
+    report.say(f"slides are judged by {JUDGED_BY[table.judged_by]}{why and f'; not by profiles: {why}'}")
     rows = [(names_of(row.slide), row.label, row.patient) for row in said.rows]
     slides = join_labels(table.slide_ids, table.counts.sum(axis=1), rows, said.has_patients)
     tell_left_out(slides.left_out, report.warn, "; unmatched.csv lists all")

@@ -350,3 +350,22 @@ def test_profiles_are_taken_where_they_are_known(tmp_path: Path, capsys) -> None
     code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "q.csv")
     assert code == 2
     assert err.strip().startswith("error: profiles.csv: does not lie beside proportions.csv: run `wsipipe proportions`")
+    assert "judges proportions" not in err
+    (folder / "expected.csv").unlink()
+    paper = profiled(tmp_path / "paper", model="fedcba9876543210")
+    (paper / "profiles.csv").unlink()
+    code, _, err = wsipipe(capsys, *predict[:2], paper / "proportions.csv", *predict[3:], "-o", tmp_path / "r.csv")
+    assert code == 1
+    assert "judges proportions of model 0123456789abcdef (3 classes), these are of fedcba9876543210 (3" in err
+
+
+def test_why_slides_are_not_judged_by_profiles_is_said(tmp_path: Path, capsys) -> None:
+    plain, bare = cohort(tmp_path / "plain"), profiled(tmp_path / "bare", bare=5)
+    for folder, why in ((plain, "no expected.csv beside proportions.csv"), (bare, "s05 has cells but no tissue")):
+        call = ["classify", "fit", folder / "proportions.csv", "--labels", folder / "labels.csv", "-o", folder / "f"]
+        code, _, err = wsipipe(capsys, *call)
+        assert code == 0, err
+        assert f"slides are judged by counted cells of each class; not by profiles: {why}\n" in err
+        code, _, err = wsipipe(capsys, *call, "--by", "counted", "--overwrite")
+        assert code == 0, err
+        assert "not by profiles" not in err

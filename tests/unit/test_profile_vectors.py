@@ -117,10 +117,13 @@ def test_classifiers_come_back_from_their_file(name: str, tmp_path) -> None:
     again = load_classifier(tmp_path / "c.json")
     assert (again.classes, again.judged_by) == (K, "profiles")
     np.testing.assert_array_equal(again.rule.probabilities(rows), p)
-    data = json.loads((tmp_path / "c.json").read_text())
-    data["rule"]["looks"].pop()
-    (tmp_path / "c.json").write_text(json.dumps(data))
-    with pytest.raises(ModelError, match="damaged"):
+    whole = json.loads((tmp_path / "c.json").read_text())
+    for change in ({"rule": {**whole["rule"], "looks": whole["rule"]["looks"][1:]}}, {"judged_by": "counted"}):
+        (tmp_path / "c.json").write_text(json.dumps({**whole, **change}))
+        with pytest.raises(ModelError, match="damaged"):
+            load_classifier(tmp_path / "c.json")
+    (tmp_path / "c.json").write_text(json.dumps({**whole, "wsipipe_classifier": 2}))
+    with pytest.raises(ModelError, match="format version 2, this wsipipe reads 3: use the wsipipe version that wrote"):
         load_classifier(tmp_path / "c.json")
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wsipipe import __version__
 from wsipipe.atomic import atomic_write
+from wsipipe.cohort.profile_vectors import PROFILE
 from wsipipe.cohort.rule import Rule
 from wsipipe.cohort.slide_rows import shares_of
 from wsipipe.errors import ModelError
@@ -99,6 +100,7 @@ def load_classifier(path: Path) -> Classifier:
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise ModelError(f"damaged ({error})", _ANOTHER, path.name) from error
-    if len(found.labels) != len(found.rule.offsets) or found.usual.shape != found.rule.row_shape:
+    fits = len(found.labels) == len(found.rule.offsets) and found.usual.shape == found.rule.row_shape
+    if not fits or (found.judged_by == "profiles") != (found.rule.vector == PROFILE):
         raise ModelError("damaged: its parts do not fit together", _ANOTHER, path.name)
     return found

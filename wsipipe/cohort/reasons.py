@@ -62,8 +62,9 @@ def effects(rule: Rule, rows: NDArray[np.float64], usual: NDArray[np.float64]) -
     values, donors = rule.decisions(rows), np.tile(usual, (len(rows), 1))
     verdict = values.argmax(axis=1)
     before = _lead(values, verdict)
-    found = np.empty(shares_of(rows, rule.vector).shape)
-    for i in range(found.shape[1]):  # one at a time: with many slides and classes all of them are gigabytes
+    k = shares_of(usual[None], rule.vector).shape[1]
+    found = np.empty((len(rows), k))
+    for i in range(k):  # one at a time: with many slides and classes all of them are gigabytes
         found[:, i] = before - _lead(rule.decisions(with_class(rows, i, donors, rule.vector)), verdict)
     return found
 

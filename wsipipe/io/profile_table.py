@@ -11,7 +11,7 @@ from wsipipe.errors import UsageError
 from wsipipe.io.verdict_files import PROFILES, ProportionTable, read_table
 from wsipipe.records import DESCRIPTION
 
-WRITE_AGAIN = "run `wsipipe proportions` on the folder, or judge by less (--by expected, --by counted)"
+WRITE_AGAIN = "run `wsipipe proportions` on the folder, or judge by shares (classify cv and fit: --by expected)"
 
 
 def with_profiles(table: ProportionTable, path: Path) -> ProportionTable:
@@ -34,7 +34,9 @@ def with_profiles(table: ProportionTable, path: Path) -> ProportionTable:
             continue
         if area <= 0:
             raise UsageError(
-                f"gives {slide_id} cells but no tissue", "judge by shares (--by expected)", "proportions.csv"
+                f"gives {slide_id} cells but no tissue",
+                "leave the slide out, or judge by shares (classify cv and fit: --by expected)",
+                "proportions.csv",
             )
         own[:] = [_looks(written.get((slide_id, name), []), table.model, slide_id, path) for name in table.class_names]
     return replace(table, looks=looks, judged_by=PROFILES)

@@ -20,7 +20,7 @@ from wsipipe.export.verdicts.charts import (
 from wsipipe.export.verdicts.drivers import CSS as DRIVERS_CSS
 from wsipipe.export.verdicts.drivers import Driver, drivers_section
 
-CAUTION = "A verdict here is a statement about proportions of cell classes."
+CAUTION = "A verdict here is a statement about classes of cells, found without labels: look at them."
 
 _CSS = """
 svg text { fill: var(--ink); } svg .tick { fill: var(--soft); } svg .side { text-anchor: end; }
