@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from wsipipe.config import load_recipe
+from wsipipe.errors import UsageError
+from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import label
 from wsipipe.gan.train import train
 
@@ -101,6 +103,11 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     args = parser.parse_args()
+    if args.do == "train":
+        try:
+            pick_device(args.device)
+        except UsageError as error:
+            parser.exit(2, f"{error}\n")
     {"cells": prepare, "train": fit, "score": score}[args.do](args)
 
 

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.train_gpu [--recipes default ship paper] [--steps 50] [--rounds 5] [--loss-steps 300]
 
 Needs only what the networks need: torch, numpy, safetensors. The cells are synthetic: how fast a step is depends on no
-pixel. "Plain" is the project's own step, kernel by kernel in float32, with weights and maps in PyTorch's own layout or
-channels last; the faster of the two is what ratios are to. Steps include the recipe's checks and averages. Each variant
-is warmed up, then they are timed in turns, in blocks of --steps, and the median block counts; the device is waited for
-at both ends of a block.
+pixel. "Plain" is the project's own step, kernel by kernel in float32, the penalty by PyTorch's own second derivatives,
+with weights and maps in PyTorch's own layout or channels last; the faster of the two is what ratios are to. Steps
+include the recipe's checks and averages. Each variant is warmed up, then they are timed in turns, in blocks of --steps,
+and the median block counts; the device is waited for at both ends of a block.
 
 Losses are means over the last quarter of --loss-steps steps from three seeds. TF32 and the order of sums round
 differently, so two trainings drift apart; that they are alike means that ours lie within what the plain ones differ by
@@ -27,6 +27,7 @@ import torch
 from torch import nn
 
 from wsipipe.config import GanConfig, load_recipe
+from wsipipe.gan import losses
 from wsipipe.gan import trainer as trainer_module
 from wsipipe.gan.device import fixed_arithmetic, training_arithmetic
 from wsipipe.gan.graph import WARM_UP, CudaRecorder
@@ -114,7 +115,7 @@ def variants() -> dict[str, Callable[[GanConfig, Workers, int], Made]]:
     arithmetic = training_arithmetic("cuda")
     return {
         PLAIN: lambda *given: (in_own_layout(*given), False),
-        PLAIN_LAST: lambda *given: (trainer_of(*given), False),
+        PLAIN_LAST: lambda *given: (with_own_derivatives(trainer_of(*given)), False),
         EAGER.format(arithmetic): lambda *given: (trainer_of(*given), True),
         OURS.format(arithmetic): lambda *given: (trainer_of(*given, recorder=CudaRecorder()), True),
     }
@@ -156,6 +157,12 @@ def in_own_layout(config: GanConfig, threads: Workers, seed: int) -> Trainer:
         trainer = trainer_of(config, threads, seed)
     for maps in (trainer.generator.blocks, trainer.critic.trunk):
         maps.register_forward_pre_hook(_contiguous)
+    return with_own_derivatives(trainer)
+
+
+def with_own_derivatives(trainer: Trainer) -> Trainer:
+    """The trainer, its penalty differentiated as PyTorch does."""
+    trainer.penalty = functools.partial(losses.gradient_penalty, trainer.critic.score)  # type: ignore[method-assign]
     return trainer
 
 

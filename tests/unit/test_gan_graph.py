@@ -22,6 +22,7 @@ from wsipipe.gan import train as module
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic, training_arithmetic
 from wsipipe.gan.graph import WARM_UP, CudaRecorder, recorder_for
+from wsipipe.gan.inputs import placed
 from wsipipe.gan.lessons import Lessons
 from wsipipe.gan.mixture import Described
 from wsipipe.gan.optimizers import laid_out
@@ -124,6 +125,8 @@ def test_every_tensor_of_a_step_is_on_the_device(recipe: str, monkeypatch: pytes
         if any(t.device.type != "meta" for t in tensors((operation.args, operation.kwargs, operation.given)))
     }
     assert elsewhere == set()
+    sides = [max(o.args[1].shape[2:]) for o in listener.operations if o.function is torch.ops.aten.convolution.default]
+    assert max(sides) <= 4, "a GPU has no fast convolution with a kernel as large as a map"
 
 
 class AnyGenerator(type):
@@ -233,6 +236,27 @@ def test_what_will_not_record_is_trained_anew_without_and_says_so() -> None:
     said = "trained kernel by kernel, not as a CUDA graph, which takes longer: operation not permitted"
     assert found.facts["warnings"] == [said, *wanted.facts["warnings"]]
     assert found.facts["arithmetic"] == "float32"
+
+
+def test_ctrl_c_while_it_records_is_no_refusal() -> None:
+    class Pressed(Again):
+        def record(self, work: Callable[[], None], generators: Sequence[torch.Generator]) -> None:
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("the capture was not ended")
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(Pressed(), "toy")
+
+
+def test_cells_that_are_too_many_for_a_gpu_stay_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On disk, where they are because memory is too small for them."""
+    patches = np.lib.format.open_memmap(tmp_path / "cells.npy", "w+", np.uint8, (10, 8, 8, 3))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 * patches.nbytes, 100))
+    assert placed(patches, "cuda").data_ptr() == patches.ctypes.data
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 * patches.nbytes + 2, 100))
+    assert placed(patches, "meta").device.type == "meta"
 
 
 class FakeCuda:

@@ -114,11 +114,14 @@ def _record(recorder: Recorder, work: Work, generators: Sequence[torch.Generator
     try:
         recorder.record(work, generators)
     except RuntimeError as error:
-        raise NotRecordedError(_cause(error)) from error
+        cause = _cause(error)
+        if not isinstance(cause, Exception):  # Ctrl-C
+            raise cause from None
+        raise NotRecordedError(str(cause).partition("\n")[0]) from error
 
 
-def _cause(error: BaseException) -> str:
-    """First line of the first error: ending a capture that failed raises once more."""
+def _cause(error: BaseException) -> BaseException:
+    """The first error: ending a capture that failed raises once more."""
     while error.__context__ is not None:
         error = error.__context__
-    return str(error).partition("\n")[0]
+    return error

@@ -90,9 +90,13 @@ def check_start(start: Model | None, config: GanConfig, patch_px: int) -> None:
 
 
 def placed(cells: NDArray[np.uint8], device: str) -> Tensor:
-    """The cells on `device`, or in page-locked memory when they would fill more than half of what is free there."""
+    """The cells on `device`, or where they are when they would fill more than half of what is free there.
+
+    Page-locked memory would hold a whole copy of them, also of those that are on disk because memory is too small; and
+    what a step takes of them is gathered into other memory anyway.
+    """
     tensor = torch.from_numpy(cells)
     if device == "cpu":
         return tensor
     free_bytes, _ = torch.cuda.mem_get_info()
-    return tensor.to(device) if tensor.nbytes < free_bytes // 2 else tensor.pin_memory()
+    return tensor.to(device) if tensor.nbytes < free_bytes // 2 else tensor

@@ -94,12 +94,15 @@ class Critic(nn.Module):
 
 @functools.cache
 def centre_window(side: int, device: torch.device) -> Tensor:
-    """Gaussian weights (side, side) around the middle of a map, where the cell is; they sum to 1."""
+    """Gaussian weights (side, side) around the middle of a map, where the cell is; they sum to 1.
+
+    Made on the CPU and copied, which waits: on a GPU it is there for every stream from the moment that it is kept.
+    """
     with torch.inference_mode(mode=False):  # it is kept, for trainings as well
-        place = torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
+        place = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
         along = torch.exp(-0.5 * (place / (CENTRE_SIGMA * side)) ** 2)
         window = along[:, None] * along
-        return window / window.sum()
+        return (window / window.sum()).to(device)
 
 
 class BatchNorm(nn.Module):

@@ -1,6 +1,7 @@
 """One training: networks, optimizers, cells, and the three kinds of step."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from wsipipe.gan.graph import Recorder, Repeated
 from wsipipe.gan.lessons import Lessons
 from wsipipe.gan.optimizers import adam, set_rates, update
 from wsipipe.gan.parts import Features, Workers, add_up
+from wsipipe.gan.piecewise import Piecewise
 from wsipipe.gan.standardize import FeatureNorm, standardize_trunk
 from wsipipe.gan.start import copy_start, initialised
 
@@ -175,9 +177,14 @@ class Trainer:
         """Both terms of D's loss on part of a batch, times the part's weight, and the gradients of their sum."""
         scores = self.critic.score(torch.cat((real, fake)))  # no batch norm: one pass is two
         wasserstein = weight * losses.critic_loss(scores[: len(real)], scores[len(real) :])
-        penalty = weight * losses.gradient_penalty(self.critic.score, real, fake, mix)
+        penalty = weight * self.penalty(real, fake, mix)
         loss = wasserstein + self.config.lambda_gradient * penalty
         return [wasserstein.detach(), penalty.detach(), *torch.autograd.grad(loss, self.d_parameters)]
+
+    def penalty(self, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        """Gradient penalty; on a CPU by PyTorch's own second derivatives, to which its models owe their bits."""
+        with nullcontext() if self.workers.device == "cpu" else Piecewise():
+            return losses.gradient_penalty(self.critic.score, real, fake, mix)
 
     def _generator_step(self) -> Tensor:
         fake, _ = self._fake()
