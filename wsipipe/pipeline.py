@@ -13,7 +13,7 @@ from wsipipe.batch.label import LabelWork, label_cohort
 from wsipipe.batch.record import left_in, made_by, renew_page, write_cohort, write_page
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
-from wsipipe.config import Settings, load_recipe
+from wsipipe.config import ProportionsConfig, Recipe, Settings, load_recipe
 from wsipipe.errors import DamagedStoreError, StoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.exporting import Exported, ExportOptions, write_export
@@ -40,7 +40,7 @@ from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.seeing import ModelInFile, WhileStored
 from wsipipe.slides import check_recipes, segment_all
-from wsipipe.tables import class_names, write_proportions, write_report, write_rows, write_tables
+from wsipipe.tables import class_names, has_intervals, write_proportions, write_report, write_rows, write_tables
 from wsipipe.training_report import write_training_page
 from wsipipe.turns import Turns
 
@@ -165,7 +165,8 @@ def name_classes(
     model = _model_of(out)
     classes = renamed(class_names(out, model), names, colors)
     write_classes(out.classes, classes)
-    _label_all(out, model, Settings(out=out_path), report)
+    tables = Recipe(proportions=ProportionsConfig(intervals=has_intervals(out)))
+    _label_all(out, model, Settings(out=out_path, recipe=tables), report)
     return classes
 
 

@@ -1,5 +1,6 @@
 """What people get to see of finished stores: tables, GeoJSON, reports, and one row per slide."""
 
+import csv
 import dataclasses
 import hashlib
 from collections.abc import Sequence
@@ -86,6 +87,14 @@ def write_proportions(out: OutputFolder, model: Model | None, intervals: bool = 
     if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
         return
     write_rows(out, model, [slide_row(CellStore(folder.store), model, intervals) for folder in out.finished()])
+
+
+def has_intervals(out: OutputFolder) -> bool:
+    """Whether proportions.csv has columns of intervals, which whoever only names classes must not lose."""
+    if not out.proportions.is_file():
+        return False
+    with out.proportions.open(encoding="utf-8", newline="") as file:
+        return any(name.startswith("lo_") for name in next(csv.reader(file), []))
 
 
 def write_rows(out: OutputFolder, model: Model | None, rows: Sequence[ProportionsRow]) -> None:

@@ -79,7 +79,11 @@ def test_labels_of_an_older_wsipipe_are_told_and_made_again(tmp_path: Path, caps
 def test_names_of_another_models_classes_are_dropped_with_a_word(tmp_path: Path, capsys) -> None:
     slide, out, other = write_tiny_slide(tmp_path, "tiny.tiff"), tmp_path / "out", tmp_path / "other.safetensors"
     assert wsipipe(capsys, "run", slide, "-o", out, "--mpp", "0.5", "--workers", "1")[0] == 0
+    assert wsipipe(capsys, "proportions", out, "--intervals")[0] == 0
+    before = [line.split(",")[1:] for line in (out / "proportions.csv").read_text().splitlines()[1:]]
     assert wsipipe(capsys, "classes", out, "--name", "c0=tumour", "--name", "c2=lymphocyte")[0] == 0
+    assert "lo_tumour" in (out / "proportions.csv").read_text()
+    assert before == [line.split(",")[1:] for line in (out / "proportions.csv").read_text().splitlines()[1:]]
     for table in ("proportions.csv", "expected.csv", "profiles.csv"):
         assert "tumour" in (out / table).read_text(), "renamed in all of them"
     model = load_model("default")
