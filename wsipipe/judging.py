@@ -81,7 +81,7 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
     Raises
     ------
     ModelError
-        The classifier was fitted to proportions of another model.
+        The classifier was fitted to proportions of another model, or is of another format.
     UsageError
         The table that it judges by is not there, or wrong.
     """

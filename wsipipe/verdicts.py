@@ -1,4 +1,4 @@
-"""How well slides can be judged by their proportions: labels joined, cross-validation, its tables."""
+"""How well slides can be judged by their classes of cells: labels joined, cross-validation, its tables."""
 
 import json
 from collections import Counter

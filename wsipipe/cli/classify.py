@@ -1,4 +1,4 @@
-"""`wsipipe classify`: verdicts per slide from proportions of cell classes."""
+"""`wsipipe classify`: verdicts per slide from its classes of cells."""
 
 import json
 from pathlib import Path
@@ -34,9 +34,13 @@ _WHICH = click.option("--classifier", type=click.Choice(_CLASSIFIERS), default="
                       help="For cv: the one tested and explained; choose it before you see scores.")  # fmt: skip
 
 
-@click.group("classify", short_help="Judge slides by their proportions of cell classes.")
+@click.group("classify", short_help="Judge slides by their classes of cells.")
 def command() -> None:
-    """Judge slides by their proportions: linear and RBF SVM, logistic regression, k-means."""
+    """Judge slides by their classes of cells: linear and RBF SVM, logistic regression, k-means.
+
+    By how many cells of each class there are per mm2 of tissue and how they look, or by the proportions alone (--by).
+    PROPORTIONS.csv is the one of an output; expected.csv and profiles.csv are read beside it.
+    """
 
 
 @command.command("cv")

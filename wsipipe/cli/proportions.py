@@ -15,7 +15,10 @@ from wsipipe.config import ProportionsConfig
 @click.option("--intervals", is_flag=True, help="Add the 95 % interval of each proportion: lo_ and hi_ columns.")
 @options("debug")
 def command(intervals: bool, **chosen: Any) -> int:
-    """Rebuild cells.csv, cells.geojson, the reports and proportions.csv of OUT from its stores and labels."""
+    """Rebuild proportions.csv, the tables beside it, cells.csv, cells.geojson and the reports of OUT from its stores.
+
+    Labels of an older wsipipe are made again.
+    """
     from wsipipe import pipeline  # noqa: PLC0415 - heavy
 
     plain = settings(**chosen)
