@@ -114,5 +114,12 @@ def lacks_memory(error: BaseException) -> bool:
     return any(words in said for words in _NO_MEMORY)
 
 
+def memory_that_lacks(error: BaseException) -> tuple[str, str]:
+    """Which memory ran out, and what to do about it."""
+    if "cuda" in str(error).lower():
+        return "the GPU is out of memory", "free it, use fewer --workers, or say --device cpu"
+    return "out of memory", "use fewer --workers or a smaller tiling.tile_px"
+
+
 def _one_line(text: str) -> str:
     return " ".join(str(text).split())

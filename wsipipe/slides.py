@@ -9,7 +9,15 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from wsipipe.config import Settings
-from wsipipe.errors import SlideError, UnreadableSlideError, WorkerDiedError, WsipipeError, lacks_memory, told
+from wsipipe.errors import (
+    SlideError,
+    UnreadableSlideError,
+    WorkerDiedError,
+    WsipipeError,
+    lacks_memory,
+    memory_that_lacks,
+    told,
+)
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
@@ -133,7 +141,8 @@ def slide_failure(error: Exception) -> SlideError:
     if isinstance(error, WsipipeError):
         return SlideError(error.what, error.remedy, error.subject)
     if lacks_memory(error):
-        return SlideError("out of memory", "use fewer --workers or a smaller tiling.tile_px, then run it again")
+        what, remedy = memory_that_lacks(error)
+        return SlideError(what, f"{remedy}, then run it again")
     if isinstance(error, OSError) and error.strerror:
         where = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
         return SlideError(f"{where}{error.strerror}", "check the disk and its permissions, then run it again")

@@ -23,6 +23,12 @@ def test_whatever_a_library_calls_it_memory_ran_out(error: Exception) -> None:
     assert str(slide_failure(error)).startswith("out of memory: use fewer --workers")
 
 
+def test_a_gpu_has_a_memory_of_its_own() -> None:
+    error = RuntimeError("CUDA out of memory. Tried to allocate 1.07 GiB. GPU 0 has a total capacity of 7.79 GiB")
+    said = str(slide_failure(error))
+    assert said == "the GPU is out of memory: free it, use fewer --workers, or say --device cpu, then run it again"
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("bad tile"), KeyError("x")])
 def test_other_faults_are_not_taken_for_it(error: Exception) -> None:
     assert not lacks_memory(error)

@@ -22,7 +22,7 @@ from wsipipe.gan.device import fixed_arithmetic
 from wsipipe.gan.folded import folded
 from wsipipe.gan.label import MOST_CUDA_READERS, READERS, label, readers
 from wsipipe.gan.lanes import LANES, Ask, CudaStream, Lane, Lanes
-from wsipipe.gan.nets import Critic, Generator
+from wsipipe.gan.nets import Critic, Generator, centre_window
 
 SIDE, CLASSES, BATCH = 16, 4, 12
 SIZES = (12, 5, 12, 1, 3, 12, 7, 12)
@@ -175,6 +175,16 @@ def test_nothing_of_a_batch_makes_the_host_wait_or_lies_elsewhere(channels: int,
     assert set(there) == {"meta"}
 
 
+def test_what_lanes_share_comes_by_a_copy_that_waits() -> None:
+    """Computed by the lane that is first, it might not be there when another, which takes it from there, reads it."""
+    centre_window.cache_clear()
+    with Listener() as listener:
+        centre_window(8, torch.device("meta"))
+    there = [o for o in listener.operations if any(tensor.is_meta for tensor in o.given)]
+    assert [operation.function for operation in there] == [torch.ops.aten._to_copy.default]
+    assert not there[0].kwargs.get("non_blocking")
+
+
 class FakeCuda:
     """What is asked of `torch.cuda`, in order; new streams are called 0, 1 and so on, the current one "main"."""
 
@@ -280,8 +290,12 @@ def test_on_a_gpu_an_answer_depends_on_its_patch_alone(model: Model) -> None:
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_lanes_answer_as_one_stream(model: Model, parts: list[np.ndarray]) -> None:
-    on_device = folded(model.critic("cuda"))
+def test_on_a_gpu_lanes_answer_as_one_stream(parts: list[np.ndarray]) -> None:
+    """From the very first batches on: the window of the pooling is not there yet."""
+    centre_window.cache_clear()
+    with torch.random.fork_rng():
+        critic = Critic(GanConfig(channels=24, classes=CLASSES, pooling="centre")).to("cuda")
+    on_device = folded(critic)
     shared = Lanes([Lane(CudaStream(), BATCH, (SIDE, SIDE, 3), CLASSES) for _ in range(LANES)])
     with fixed_arithmetic(1), ThreadPoolExecutor(LANES) as pool:
         found = list(pool.map(lambda part: shared.answer(on_device.log_classes, part, BATCH), 20 * parts))

@@ -12,7 +12,7 @@ import click
 from wsipipe import __version__
 from wsipipe.cli.interrupt import Interrupt, flush, leave
 from wsipipe.cli.watch import check_address_space, watch
-from wsipipe.errors import WsipipeError, lacks_memory, told
+from wsipipe.errors import WsipipeError, lacks_memory, memory_that_lacks, told
 from wsipipe.turns import Turns
 
 COMMANDS = (
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _unexpected(error: Exception) -> str:
     """What happened, and what to do about it."""
     if lacks_memory(error):
-        return "out of memory: use fewer --workers or a smaller tiling.tile_px"
+        return ": ".join(memory_that_lacks(error))
     if isinstance(error, OSError):
         where = Path(str(error.filename or "file")).name
         return f"{where}: {error.strerror or told(error)}: check the disk and its permissions"
