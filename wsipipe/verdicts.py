@@ -148,6 +148,7 @@ def cross_validate_slides(proportions: Path, labels: Path, plan: Plan, report: R
                 seed=plan.seed,
                 advance=stage.advance,
                 vectors=vectors,
+                explained=name == plan.primary,
             )
     observed, p, null = None, None, np.zeros(0)
     if plan.permutations:

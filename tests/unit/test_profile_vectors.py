@@ -140,6 +140,12 @@ def test_importance_and_reasons_name_the_class_and_its_look() -> None:
         rows, y, np.arange(60), "linear-svm", folds=4, repeats=1, seed=0, advance=lambda: None, vectors=(PROFILE,)
     )
     assert found.importance.shape == (4, K)
+    quick = cross_validate(
+        rows, y, np.arange(60), "linear-svm", folds=4, repeats=1, seed=0, advance=lambda: None, vectors=(PROFILE,),
+        explained=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(quick.probability, found.probability)
+    assert not quick.importance.size
     assert found.importance.mean(axis=0).argmax() == 2
     rule = fit_classifier(rows, y, np.arange(60), "linear-svm", 0, (PROFILE,)).rule
     usual = usual_of(rows, PROFILE)
@@ -173,3 +179,9 @@ def test_what_is_the_same_on_every_slide_is_not_lifted(n: int, value: float, see
     scaled = np.abs((vectors - center) / scale)
     assert scaled[:, K + 5 :: Q].max() < 1e-9
     assert scaled[:, :K].max() < 1e-9
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_slides_that_are_all_alike_are_a_coin_toss_without_a_warning(name: str) -> None:
+    rows, y = slides(16)
+    assert f1(np.tile(rows[:1], (16, 1)), y, name) < 0.6

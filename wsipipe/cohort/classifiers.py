@@ -1,5 +1,6 @@
 """Linear and RBF SVM, logistic regression and k-means on slide vectors, each chosen inside its training slides."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,6 +12,7 @@ from scipy.special import log_softmax
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -103,7 +105,9 @@ class MatchedKMeans(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: NDArray[np.float64], y: NDArray[np.intp]) -> Self:
         """Cluster, then match."""
         self.classes_ = np.unique(y)
-        k_means = KMeans(len(self.classes_), n_init=10, random_state=self.seed).fit(X)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # alike slides make fewer clusters
+            k_means = KMeans(len(self.classes_), n_init=10, random_state=self.seed).fit(X)
         table = np.zeros((len(self.classes_), len(self.classes_)), np.intp)
         np.add.at(table, (np.searchsorted(self.classes_, y), k_means.labels_), 1)
         self.centers_ = k_means.cluster_centers_[linear_sum_assignment(-table)[1]]

@@ -30,7 +30,7 @@ class OutOfFold:
         True label of each slide.
     probability : float64, (repeats, n, labels)
         Calibrated inside the training folds.
-    importance : float64, (repeats * folds, k)
+    importance : float64, (repeats * folds, k), or empty
         Fall of the weighted F1 on each test fold when one cell class is exchanged among its slides: its shares, or
         its density and looks.
     chosen : Counter of str
@@ -65,6 +65,7 @@ def cross_validate(
     seed: int,
     advance: Advance,
     vectors: Sequence[str] = VECTORS,
+    explained: bool = True,
 ) -> OutOfFold:
     """Judge every slide `repeats` times by classifiers that never saw its patient.
 
@@ -83,6 +84,8 @@ def cross_validate(
         Called after each fold.
     vectors : sequence of str
         Those to choose from, as in `classifiers.fit_classifier`.
+    explained : bool
+        Whether to ask which classes matter, which takes longer than to fit an RBF SVM.
     """
     labels = int(y.max()) + 1
     probability = np.zeros((repeats, len(y), labels))
@@ -92,7 +95,8 @@ def cross_validate(
         for train, test in make_folds(y, groups, folds, seed + repeat):
             fitted = fit_classifier(rows[train], y[train], groups[train], name, seed + repeat, vectors)
             probability[repeat, test] = fitted.rule.probabilities(rows[test])
-            importance.append(_importance(fitted.rule, rows[test], y[test], labels, rng))
+            if explained:
+                importance.append(_importance(fitted.rule, rows[test], y[test], labels, rng))
             chosen[fitted.chosen["vector"]] += 1
             advance()
     return OutOfFold(name, y, probability, np.array(importance), chosen)
