@@ -28,6 +28,7 @@ from wsipipe.cohort.evaluate import cluster_scores, match_points
 from wsipipe.config import GanConfig, Settings, load_recipe
 from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import Drawn, draw_cells
+from wsipipe.errors import UsageError
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.criteria import criteria
 from wsipipe.gan.device import pick_device
@@ -234,7 +235,10 @@ def main() -> None:
         "--device", default="cpu", choices=["cpu", "cuda"], help="of training and labelling; cpu unless told"
     )
     args = parser.parse_args()
-    pick_device(args.device)
+    try:
+        pick_device(args.device)
+    except UsageError as error:
+        parser.exit(2, f"{error}\n")
     if args.do == "run":
         run(args)
     else:

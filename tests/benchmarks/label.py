@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from wsipipe.config import Settings, load_recipe
 from wsipipe.describing import describe_store, nearest_in
 from wsipipe.drawing import draw_cells
+from wsipipe.errors import UsageError
 from wsipipe.gan import asking, nets
 from wsipipe.gan import label as labelling
 from wsipipe.gan.augment import to_unit
@@ -56,7 +57,10 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, help="label the cells of this output instead; labels are written there")
     arguments = parser.parse_args()
-    device = pick_device(arguments.device)
+    try:
+        device = pick_device(arguments.device)
+    except UsageError as error:
+        parser.exit(2, f"{error}\n")
     data = Path(os.environ.get("WSIPIPE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
     with tempfile.TemporaryDirectory() as folder:
         stores = finished(arguments.output) if arguments.output else segmented(data / "consep", Path(folder))

@@ -41,6 +41,7 @@ FASTER = 4.0
 """What is asked for."""
 
 PLAIN, PLAIN_LAST = "eager, float32", "eager, float32, channels last"
+PENALTY = "eager, float32, channels last, penalty as ours"
 EAGER, OURS = "eager, {}, channels last", "CUDA graph, {}, channels last (ours)"
 
 Made = tuple[Trainer, bool]
@@ -116,6 +117,7 @@ def variants() -> dict[str, Callable[[GanConfig, Workers, int], Made]]:
     return {
         PLAIN: lambda *given: (in_own_layout(*given), False),
         PLAIN_LAST: lambda *given: (with_own_derivatives(trainer_of(*given)), False),
+        PENALTY: lambda *given: (trainer_of(*given), False),
         EAGER.format(arithmetic): lambda *given: (trainer_of(*given), True),
         OURS.format(arithmetic): lambda *given: (trainer_of(*given, recorder=CudaRecorder()), True),
     }
