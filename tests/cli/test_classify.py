@@ -345,7 +345,9 @@ def test_profiles_are_taken_where_they_are_known(tmp_path: Path, capsys) -> None
     assert code == 0, err
     said = rows_of(tmp_path / "p.csv")
     assert [row["verdict"] for row in said] == ["normal", "tumour"] * 16
-    assert any(f"c1 50.0 % (usually 50.0 %, its {name} above usual)" in said[1]["reasons"] for name in DESCRIPTION[:6])
+    assert any(
+        f"c1 75 per mm2 (usually 75 per mm2, its {name} above usual)" in said[1]["reasons"] for name in DESCRIPTION[:6]
+    )
     (folder / "profiles.csv").unlink()
     code, _, err = wsipipe(capsys, *predict, "-o", tmp_path / "q.csv")
     assert code == 2

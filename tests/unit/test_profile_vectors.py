@@ -1,5 +1,6 @@
 """Slides judged by profiles: densities and looks of their classes, drawn towards what is usual where cells are few."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -21,11 +22,12 @@ from wsipipe.cohort.profile_vectors import (
     usual_profile,
     with_profile,
 )
-from wsipipe.cohort.reasons import effects, reasons
+from wsipipe.cohort.reasons import Reason, effects, reasons
 from wsipipe.cohort.rule import Rule
 from wsipipe.cohort.slide_rows import shares_of, usual_of
 from wsipipe.cohort.verdict_scores import confusion, table_scores
 from wsipipe.errors import ModelError
+from wsipipe.judging import reason_text
 from wsipipe.records import DESCRIPTION
 
 Q = len(DESCRIPTION)
@@ -156,6 +158,17 @@ def test_importance_and_reasons_name_the_class_and_its_look() -> None:
         assert said[0].look[0] in DESCRIPTION[:CHANGED]
         assert said[0].look[1] == bool(y[row])
         assert said[0].share == pytest.approx(shares_of(rows, PROFILE)[row, 2])
+        density = parts(rows).cells[row, 2] / parts(rows).tissue_mm2[row, 0]
+        assert said[0].density == pytest.approx((density, parts(usual[None]).cells[0, 2]))
+
+
+def test_reasons_say_what_was_judged() -> None:
+    density, share = Reason(1, 0.5, 0.5, 1.0, (1234.4, 41.26)), Reason(0, 0.21, 0.081, 1.0)
+    look = dataclasses.replace(density, look=("solidity", False))
+    assert (
+        reason_text([density, share], ("a", "b")) == "b 1234 per mm2 (usually 41.3 per mm2); a 21.0 % (usually 8.1 %)"
+    )
+    assert reason_text([look], ("a", "b")) == "b 1234 per mm2 (usually 41.3 per mm2, its solidity below usual)"
 
 
 def test_few_cells_say_little_of_looks() -> None:

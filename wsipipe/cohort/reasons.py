@@ -15,14 +15,16 @@ from wsipipe.records import DESCRIPTION
 class Reason:
     """A cell class, its share on the slide, the usual share, and what it added to the verdict's decision value.
 
-    `look` is the column of the description that made most of it, and whether it is above what is usual for the class;
-    None where that made less than how many cells there are, or nothing is known of looks.
+    `density` is how many of its cells there are per mm2 of tissue, and how many there usually are; None where slides
+    are not judged by it. `look` is the column of the description that made most of it, and whether it is above what is
+    usual for the class; None where that made less than how many cells there are, or nothing is known of looks.
     """
 
     index: int
     share: float
     usual: float
     effect: float
+    density: tuple[float, float] | None = None
     look: tuple[str, bool] | None = None
 
 
@@ -47,11 +49,11 @@ def reasons(rule: Rule, rows: NDArray[np.float64], usual: NDArray[np.float64], a
     found = []
     for row, own in enumerate(effect):
         best = [int(i) for i in np.argsort(-own, kind="stable")[:at_most] if own[i] > 0]
-        looks = [_look(rule, rows[row], usual, i) if rule.vector == PROFILE else None for i in best]
+        more = [_density_and_look(rule, rows[row], usual, i) if rule.vector == PROFILE else () for i in best]
         found.append(
             [
-                Reason(i, float(share[row, i]), float(often[i]), float(own[i]), look)
-                for i, look in zip(best, looks, strict=True)
+                Reason(i, float(share[row, i]), float(often[i]), float(own[i]), *told)
+                for i, told in zip(best, more, strict=True)
             ]
         )
     return found
@@ -75,6 +77,15 @@ def _lead(values: NDArray[np.float64], verdict: NDArray[np.intp]) -> NDArray[np.
     others = values.copy()
     others[rows, verdict] = -np.inf
     return np.asarray(values[rows, verdict] - others.max(axis=1))
+
+
+def _density_and_look(
+    rule: Rule, row: NDArray[np.float64], usual: NDArray[np.float64], index: int
+) -> tuple[tuple[float, float], tuple[str, bool] | None]:
+    """What `Reason` says of a class of a profile."""
+    own, often = parts(row[None]), parts(usual[None])
+    here, usually = (float(p.cells[0, index] / p.tissue_mm2[0, 0]) for p in (own, often))
+    return (here, usually), _look(rule, row, usual, index)
 
 
 def _look(rule: Rule, row: NDArray[np.float64], usual: NDArray[np.float64], index: int) -> tuple[str, bool] | None:
