@@ -162,7 +162,7 @@ def test_answers_outlive_the_batch_after(critic: Critic, parts: list[np.ndarray]
 def test_nothing_of_a_batch_makes_the_host_wait_or_lies_elsewhere(channels: int, dtype: torch.dtype) -> None:
     """On PyTorch's device without numbers: a tensor of the CPU's in between would be copied there batch by batch."""
     with torch.random.fork_rng():
-        critic = folded(Critic(GanConfig(channels=channels)), dtype).to("meta")
+        critic = folded(Critic(GanConfig(channels=channels)).to("meta"), dtype)
     patches = torch.zeros((3, 32, 32, 3), dtype=torch.uint8, device="meta")
     with torch.inference_mode(), Listener() as listener:
         critic.log_classes(to_unit(patches))
@@ -173,6 +173,8 @@ def test_nothing_of_a_batch_makes_the_host_wait_or_lies_elsewhere(channels: int,
         for tensor in tensors((operation.args, operation.kwargs, operation.given))
     ]
     assert set(there) == {"meta"}
+    pooled = [o for o in listener.operations if o.function is torch.ops.aten.avg_pool2d.default]
+    assert len(pooled) == 2, "of what goes into the shortcuts; no pass over the largest maps to save products"
 
 
 def test_what_lanes_share_comes_by_a_copy_that_waits() -> None:
