@@ -359,6 +359,15 @@ def test_tf32_is_set_and_given_back(tf32: bool) -> None:
     assert training_arithmetic("cpu") == "float32"
 
 
+def test_old_names_of_settings_are_not_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn(_: bool) -> None:
+        warnings.warn("Please use the new API settings to control TF32 behavior, such as this", stacklevel=1)
+
+    monkeypatch.setattr(torch._C, "_set_cublas_allow_tf32", warn)
+    with fixed_arithmetic(1):
+        assert not torch.backends.cuda.matmul.allow_tf32
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_graph_trains_as_kernels_one_by_one(recipe: str) -> None:

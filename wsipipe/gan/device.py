@@ -1,5 +1,6 @@
 """Where networks run, and with how many threads."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -92,6 +93,14 @@ def fixed_arithmetic(threads: int, *, tf32: bool = False) -> Iterator[None]:
         _set_arithmetic(before)
 
 
+@contextmanager
+def _of_old_names() -> Iterator[None]:
+    """PyTorch 2.9 and a few after it warn of the names of these settings that all versions have."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+        yield
+
+
 class _Arithmetic(NamedTuple):
     threads: int
     deterministic: bool
@@ -100,6 +109,7 @@ class _Arithmetic(NamedTuple):
     matmul_tf32: bool
 
 
+@_of_old_names()
 def _arithmetic() -> _Arithmetic:
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     return _Arithmetic(
@@ -107,6 +117,7 @@ def _arithmetic() -> _Arithmetic:
     )
 
 
+@_of_old_names()
 def _set_arithmetic(wanted: _Arithmetic) -> None:
     torch.set_num_threads(wanted.threads)
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
