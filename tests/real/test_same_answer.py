@@ -27,7 +27,7 @@ TABLES = ("proportions.csv", "expected.csv", "profiles.csv", "{stem}/cells.csv",
 
 def settings_for(case: str, out: Path, model: Path | None, tile_px: int, **more: object) -> Settings:
     recipe = load_recipe(CASES[case][2])
-    gan = load_recipe("toy").gan
+    gan = dataclasses.replace(load_recipe("toy").gan, describe=load_recipe("default").gan.describe)
     recipe = dataclasses.replace(recipe, tiling=TilingConfig(tile_px=tile_px), gan=gan)
     named = model and str(model)
     return Settings(out=out, recipe=recipe, mpp=CASES[case][1], model=named, train=named is None, **more)  # type: ignore[arg-type]

@@ -187,7 +187,7 @@ def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     described : floating, (n, len(DESCRIPTION)), optional
     """
     classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
-    about = np.zeros((len(seen), 0)) if described is None else described.astype(np.float64)
+    about = np.zeros((len(seen), 0)) if described is None else described.astype(np.float64, copy=False)
     expected, summed = np.zeros(seen.shape[1]), np.zeros((seen.shape[1], about.shape[1]))
     for start in range(0, len(seen), WEIGHED_ROWS):
         rows = slice(start, start + WEIGHED_ROWS)
