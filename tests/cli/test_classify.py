@@ -283,7 +283,7 @@ def test_intervals_and_pictures_from_a_real_output(tmp_path: Path, capsys) -> No
     assert "learnt, without labels, on cells of 8 of these 8 slides too" in err
     page = (tmp_path / "v" / "classify.html").read_text()
     assert "the surest cell of each of the slides" in page
-    assert page.count("data:image/png") >= 3
+    assert page.count("data:image/png") >= 1, "classes with an effect, few where labels mean nothing"
     assert "on cells of 8 of these 8" in page
     assert len(slide_digest("s0")) == 16
 
