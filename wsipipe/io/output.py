@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import json
 import secrets
@@ -15,6 +14,7 @@ from typing import Any
 from wsipipe.atomic import atomic_write
 from wsipipe.csvtext import csv_field, csv_text
 from wsipipe.errors import StoreError, UsageError, WsipipeError
+from wsipipe.io.lock import take
 
 _FAILURE_COLUMNS = ("slide_id", "path", "reason", "remedy")
 
@@ -144,7 +144,7 @@ class OutputFolder:
         """
         with (self.path / ".lock").open("a+", encoding="ascii") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                take(file)
             except BlockingIOError as error:
                 raise StoreError(
                     "another batch is working on this folder", "wait for it to end, or name another", self.path.name

@@ -6,7 +6,6 @@ opening.
 """
 
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
 from wsipipe.errors import SlideError, StoreError
+from wsipipe.io.lock import take
 from wsipipe.records import Cells, row_order
 
 _RAGGED = ("patches", "contour_offset", "contour_xy")
@@ -62,7 +62,7 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self._folder / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it when the process dies
+            take(self._lock)
         except OSError as error:
             self._lock.close()
             raise StoreError("another process is working on this slide", "wait for it to end") from error
