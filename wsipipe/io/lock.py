@@ -23,8 +23,9 @@ def take(file: IO[str], patience_s: float = PATIENCE_S) -> None:
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise
-        time.sleep(_PAUSE_S)
+            time.sleep(_PAUSE_S)
+        else:
+            return
