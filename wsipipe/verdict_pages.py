@@ -21,7 +21,7 @@ from wsipipe.export.verdicts.page import Charts, VerdictPage, verdict_page
 from wsipipe.gan.checkpoint import Model
 from wsipipe.io.verdict_files import COUNTED, EXPECTED, PROFILES, ProportionTable
 from wsipipe.judged_by import JUDGED_BY, rows_of
-from wsipipe.records import DESCRIPTION
+from wsipipe.records import DESCRIPTION, words_for
 from wsipipe.verdicts import NO_PATIENTS, CrossValidation, mean_confusion
 
 _DOUBTFUL = 40
@@ -171,7 +171,7 @@ def _looks(table: ProportionTable, slides: Slides, index: int) -> tuple[tuple[st
     means = np.stack([(weight * looks)[own].sum(axis=0) / weight[own].sum() for own in of_label])
     within = np.sqrt((weight * (looks - means[slides.y]) ** 2).sum(axis=0) / weight.sum())
     apart = (means.max(axis=0) - means.min(axis=0)) / np.maximum(within, 1e-9)
-    return tuple((DESCRIPTION[i], means[:, i]) for i in np.argsort(-apart, kind="stable")[:_LOOKS])
+    return tuple((words_for(DESCRIPTION[i]), means[:, i]) for i in np.argsort(-apart, kind="stable")[:_LOOKS])
 
 
 def _charts(primary: OutOfFold, found: CrossValidation) -> Charts:

@@ -1,7 +1,7 @@
 """The records that travel between stages: frozen, validated where they are made, no I/O."""
 
 from wsipipe.records.cells import Cells, Labels, Rings, row_order
-from wsipipe.records.description import DESCRIPTION, SPREAD, VIEWS
+from wsipipe.records.description import DESCRIPTION, SPREAD, VIEWS, words_for
 from wsipipe.records.slide import Box, Grid, Level, SlideInfo, StainProfile, Tile
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "StainProfile",
     "Tile",
     "row_order",
+    "words_for",
 ]

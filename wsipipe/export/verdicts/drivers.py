@@ -24,6 +24,7 @@ _UNSURE = "Classes whose effect may be none: over the repeats it reaches zero"
 CSS = """
 .driver { display: grid; grid-template-columns: minmax(14rem, 22rem) 1fr; gap: 0.5rem 1.5rem; align-items: start; }
 .driver img { image-rendering: pixelated; border-radius: 4px; }
+.looks { margin: 0; padding-left: 1.1rem; font-size: 0.875rem; }
 .level { display: grid; grid-template-columns: 8rem 1fr 3.6rem; gap: 0.5rem; align-items: center; font-size: 0.875rem; }
 .level span { overflow-wrap: anywhere; }
 .level i { display: block; height: 0.7rem; border-radius: 3px; min-width: 2px; }
@@ -137,11 +138,12 @@ def _looks(driver: Driver, labels: Sequence[str]) -> str:
     """What differs most in how the class's cells look."""
     if not driver.looks:
         return ""
-    lines = [
-        f"{measured} {', '.join(f'{name} {mean:.3g}' for name, mean in zip(labels, means, strict=True))}"
+    lines = "".join(
+        f"<li>{text(measured)}: "
+        f"{text(', '.join(f'{name} {mean:.3g}' for name, mean in zip(labels, means, strict=True)))}</li>"
         for measured, means in driver.looks
-    ]
-    return f'<p class="note">Its cells: {text("; ".join(lines))}</p>'
+    )
+    return f'<p class="note">Its cells differ most in</p><ul class="looks">{lines}</ul>'
 
 
 def _strip(driver: Driver, name: str) -> str:
