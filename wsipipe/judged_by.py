@@ -33,7 +33,18 @@ JUDGED_BY = {
 
 
 def load_proportions(proportions: Path, judged_by: str = "") -> ProportionTable:
-    """The slides of proportions.csv with what they are judged by.
+    """The slides of proportions.csv with what they are judged by, as `with_judged_by` adds it.
+
+    Raises
+    ------
+    UsageError
+        A table is wrong, or not there.
+    """
+    return with_judged_by(read_proportions(proportions), proportions, judged_by)
+
+
+def with_judged_by(table: ProportionTable, proportions: Path, judged_by: str = "") -> ProportionTable:
+    """The slides that were read from `proportions`, with what they are judged by, of the tables beside it.
 
     That is what `judged_by` demands, else the first that is known of: profiles; with many classes expected shares;
     counted cells.
@@ -43,7 +54,7 @@ def load_proportions(proportions: Path, judged_by: str = "") -> ProportionTable:
     UsageError
         A table is wrong, or not there.
     """
-    table, out = read_proportions(proportions), OutputFolder(proportions.parent)
+    out = OutputFolder(proportions.parent)
     there = out.expected.is_file()
     if not judged_by:
         shares = EXPECTED if there and len(table.class_names) >= MANY_CLASSES else COUNTED
@@ -58,14 +69,9 @@ def why_not_profiles(table: ProportionTable, proportions: Path) -> str:
     """What it lacks to judge these slides by profiles, in words; "" when nothing."""
     out = OutputFolder(proportions.parent)
     missing = [path.name for path in (out.expected, out.profiles) if not path.is_file()]
-    bare = [
-        slide_id
-        for slide_id, cells, area in zip(table.slide_ids, table.counts.sum(axis=1), table.tissue_mm2, strict=True)
-        if cells and area <= 0
-    ]
     if missing:
         return f"no {missing[0]} beside {proportions.name}"
-    return f"{bare[0]} has cells but no tissue" if bare else ""
+    return f"{table.without_tissue[0]} has cells but no tissue" if table.without_tissue else ""
 
 
 def _beside(proportions: Path, path: Path) -> Path:

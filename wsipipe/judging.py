@@ -23,7 +23,7 @@ from wsipipe.io.verdict_files import (
     read_proportions,
     write_table,
 )
-from wsipipe.judged_by import JUDGED_BY, load_proportions, rows_of, vectors_for
+from wsipipe.judged_by import JUDGED_BY, rows_of, vectors_for, with_judged_by
 from wsipipe.progress import Reporter
 from wsipipe.verdicts import load_slides, tell_left_out, write_left_out
 
@@ -86,8 +86,9 @@ def predict(proportions: Path, classifier_file: Path, target: Path, report: Repo
         The table that it judges by is not there, or wrong.
     """
     classifier = load_classifier(classifier_file)
-    _check_model(classifier, classifier_file, read_proportions(proportions))  # of another, other tables may be missing
-    table = load_proportions(proportions, classifier.judged_by)
+    table = read_proportions(proportions)
+    _check_model(classifier, classifier_file, table)  # of another model, other tables may be missing
+    table = with_judged_by(table, proportions, classifier.judged_by)
     report.say(f"slides are judged by {JUDGED_BY[table.judged_by]}")
     judged = np.flatnonzero(table.counts.sum(axis=1) > 0)
     fields = [["", *[""] * len(classifier.labels), "", "no cells"] for _ in table.slide_ids]

@@ -66,7 +66,18 @@ class SlideVector(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return vectors_of(X, self.kind, self.looks_)
 
 
-class ProfileScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Scaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Centre and divide, by what `fit` of a kind of scaler learns."""
+
+    mean_: NDArray[np.float64]
+    scale_: NDArray[np.float64]
+
+    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The scaled vectors."""
+        return np.asarray((X - self.mean_) / self.scale_)
+
+
+class ProfileScaler(Scaler):
     """`profile_scale` as a step of a pipeline."""
 
     def fit(self, X: NDArray[np.float64], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's names
@@ -74,12 +85,8 @@ class ProfileScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.mean_, self.scale_ = profile_scale(X)
         return self
 
-    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The scaled vectors."""
-        return np.asarray((X - self.mean_) / self.scale_)
 
-
-class WholeScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class WholeScaler(Scaler):
     """Centre, and divide by one number, so that the mean variance of the components is 1 and distances keep."""
 
     def fit(self, X: NDArray[np.float64], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's names
@@ -88,9 +95,9 @@ class WholeScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.scale_ = np.full(X.shape[1], float(np.sqrt(X.var(axis=0).mean())) or 1.0)
         return self
 
-    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The scaled vectors."""
-        return np.asarray((X - self.mean_) / self.scale_)
+
+_SCALERS = {"whole": WholeScaler, "each": StandardScaler, "parts": ProfileScaler}
+"""By the ways of scaling that strengths are tried with."""
 
 
 class MatchedKMeans(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -151,12 +158,8 @@ def fit_classifier(
         sharpness = _sharpness(best, rows, y, inner)
     found = {key.rsplit("__", 1)[-1]: value for key, value in search.best_params_.items()}
     strength = {"C": found["C"]} if "C" in found else {}
-    scaled = {type(scaler): how for how, scaler in _scalers().items()}[type(found["scale"])]
+    scaled = next(how for how, kind in _SCALERS.items() if isinstance(found["scale"], kind))
     return Fitted(_rule(best, sharpness), {"vector": found["kind"], "scaled": scaled, **strength})
-
-
-def _scalers() -> dict[str, Any]:
-    return {"whole": WholeScaler(), "each": StandardScaler(), "parts": ProfileScaler()}
 
 
 def _pipeline(name: str, seed: int, vectors: Sequence[str] = VECTORS) -> tuple[Pipeline, list[dict[str, list[Any]]]]:
@@ -171,10 +174,9 @@ def _pipeline(name: str, seed: int, vectors: Sequence[str] = VECTORS) -> tuple[P
         model, key, tried = LogisticRegression(max_iter=_ITERATIONS), "classifier__C", _LOGISTIC_C
     else:  # shares are never scaled component by component, as in the paper
         model, key, tried = MatchedKMeans(seed), "classifier__seed", {"whole": (seed,), "parts": (seed,)}
-    scalers = _scalers()
     ways = ["parts"] if PROFILE in vectors else [how for how in tried if how != "parts"]
-    grid = [{"scale": [scalers[how]], "vector__kind": [*vectors], key: list(tried[how])} for how in ways]
-    return Pipeline([("vector", SlideVector()), ("scale", scalers["whole"]), ("classifier", model)]), grid
+    grid = [{"scale": [_SCALERS[how]()], "vector__kind": [*vectors], key: list(tried[how])} for how in ways]
+    return Pipeline([("vector", SlideVector()), ("scale", WholeScaler()), ("classifier", model)]), grid
 
 
 def _weighted_f1(fitted: Pipeline, rows: NDArray[np.float64], y: NDArray[np.intp]) -> float:

@@ -100,14 +100,14 @@ def profile_scale(vectors: Floats) -> tuple[Floats, Floats]:
     halves then have the same total variance.
     """
     k = classes_in(vectors.shape[1])
-    centred = vectors - vectors.mean(axis=0)
+    center = vectors.mean(axis=0)
     squares = (vectors[:, k:].reshape(-1, k, _COLUMNS) ** 2).mean(axis=(0, 1))
     scale = np.concatenate([np.ones(k), np.tile(_or_one(np.sqrt(squares)), k)])
-    total = ((centred / scale) ** 2).mean(axis=0)
+    total = (((vectors - center) / scale) ** 2).mean(axis=0)
     half = vectors.shape[1] / 2.0
     scale[:k] *= _or_one(np.sqrt(total[:k].sum() / half))
     scale[k:] *= _or_one(np.sqrt(total[k:].sum() / half))
-    return np.asarray(vectors.mean(axis=0)), scale
+    return np.asarray(center), scale
 
 
 def with_profile(rows: Floats, index: int, donors: Floats) -> Floats:

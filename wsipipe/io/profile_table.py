@@ -27,18 +27,17 @@ def with_profiles(table: ProportionTable, path: Path) -> ProportionTable:
         raise UsageError("is no profiles.csv of this version", WRITE_AGAIN, path.name)
     written = {(csv_text(row[0]), csv_text(row[1])): row for row in rows if len(row) == len(header)}
     looks = np.zeros((*table.counts.shape, len(DESCRIPTION)))
-    for own, cells, slide_id, area in zip(
-        looks, table.counts.sum(axis=1), table.slide_ids, table.tissue_mm2, strict=True
-    ):
-        if not cells:
-            continue
-        if area <= 0:
-            raise UsageError(
-                f"gives {slide_id} cells but no tissue",
-                "leave the slide out, or judge by shares (classify cv and fit: --by expected)",
-                "proportions.csv",
-            )
-        own[:] = [_looks(written.get((slide_id, name), []), table.model, slide_id, path) for name in table.class_names]
+    if table.without_tissue:
+        raise UsageError(
+            f"gives {table.without_tissue[0]} cells but no tissue",
+            "leave the slide out, or judge by shares (classify cv and fit: --by expected)",
+            "proportions.csv",
+        )
+    for own, cells, slide_id in zip(looks, table.counts.sum(axis=1), table.slide_ids, strict=True):
+        if cells:
+            own[:] = [
+                _looks(written.get((slide_id, name), []), table.model, slide_id, path) for name in table.class_names
+            ]
     return replace(table, looks=looks, judged_by=PROFILES)
 
 

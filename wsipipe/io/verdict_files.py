@@ -59,6 +59,12 @@ class ProportionTable:
     looks: NDArray[np.float64]
     judged_by: str = COUNTED
 
+    @property
+    def without_tissue(self) -> tuple[str, ...]:
+        """Slides that have cells, but no tissue that they could lie in."""
+        bare = self.counts.any(axis=1) & (self.tissue_mm2 <= 0)
+        return tuple(slide_id for slide_id, own in zip(self.slide_ids, bare, strict=True) if own)
+
 
 @dataclass(frozen=True)
 class SlideLabel:
