@@ -1,5 +1,7 @@
 """Reads that cover whole fixed blocks, so that what is unreadable never depends on the box asked for."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +26,7 @@ def read_blocks(reader: Reader, level: int, box: Box) -> tuple[NDArray[np.uint8]
         Column and row of each unreadable block that `box` touches.
     """
     size = reader.facts.levels[level]
-    touched = Box(
-        x := box.x // BLOCK_PX, y := box.y // BLOCK_PX, -(-box.right // BLOCK_PX) - x, -(-box.bottom // BLOCK_PX) - y
-    )
+    touched = _touched(box)
     whole = _pixels(touched, size)
     out = np.empty((whole.height, whole.width, 3), np.uint8)
     unreadable: set[tuple[int, int]] = set()
@@ -49,11 +49,27 @@ def read_blocks(reader: Reader, level: int, box: Box) -> tuple[NDArray[np.uint8]
     return _cut(out, whole, box), frozenset(unreadable)
 
 
+def one_by_one(read: Callable[[Box], NDArray[np.uint8]], size: Level, box: Box) -> NDArray[np.uint8]:
+    """Pixels `box` of a level, uint8 (h, w, 3), from reads of single whole blocks."""
+    touched = _touched(box)
+    whole = _pixels(touched, size)
+    out = np.empty((whole.height, whole.width, 3), np.uint8)
+    for block in _single_blocks(touched):
+        part = _pixels(block, size)
+        _cut(out, whole, part)[:] = read(part)
+    return _cut(out, whole, box)
+
+
 def block_count(box: Box) -> int:
     """Number of blocks that level pixels `box` touch."""
-    columns = -(-box.right // BLOCK_PX) - box.x // BLOCK_PX
-    rows = -(-box.bottom // BLOCK_PX) - box.y // BLOCK_PX
-    return columns * rows
+    touched = _touched(box)
+    return touched.width * touched.height
+
+
+def _touched(box: Box) -> Box:
+    """The blocks that pixels `box` touch, counted in blocks."""
+    x, y = box.x // BLOCK_PX, box.y // BLOCK_PX
+    return Box(x, y, -(-box.right // BLOCK_PX) - x, -(-box.bottom // BLOCK_PX) - y)
 
 
 def _single_blocks(blocks: Box) -> list[Box]:

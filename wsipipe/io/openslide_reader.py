@@ -8,11 +8,13 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 
+from wsipipe.io.blocks import one_by_one
+from wsipipe.io.levels import true_levels
 from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
 from wsipipe.io.pixels import composite_on_white
 from wsipipe.io.readers import CannotOpenError, Facts, ReadFailureError, reopened
-from wsipipe.io.tiff_tiles import PlainTiff
-from wsipipe.records import Box, Level
+from wsipipe.io.tiff_tiles import PlainTiff, TiffTiles
+from wsipipe.records import Box
 
 _PROPERTIES = (
     openslide.PROPERTY_NAME_MPP_X,
@@ -41,23 +43,38 @@ class OpenSlideReader:
         except openslide.OpenSlideError as error:
             self._slide.close()
             raise CannotOpenError(_reason(error, path)) from error
+        self._downsamples = self._slide.level_downsamples
         self._plain = PlainTiff(path, self.facts.vendor, self.facts.levels)
 
     def exact(self, level: int) -> bool:
-        """True where a level pixel is a whole step of level-0 pixels, so that Cairo never shifts by fractions."""
-        return self.facts.vendor in _PLAIN_GRIDS and self.facts.levels[level].downsample.is_integer()
+        """True where no pixel is ever blended with its neighbours.
+
+        OpenSlide counts in level-0 pixels, and shifts by fractions where one of the level is no whole number of them;
+        tiles that are decoded here never are shifted.
+        """
+        return self._tiles(level) is not None or self._whole(level)
 
     def read(self, level: int, box: Box) -> NDArray[np.uint8]:
         """See `Reader.read`."""
-        if self.exact(level):
-            tiles = self._plain.level(level, functools.partial(self._compose, level))
-            if tiles is not None:
-                return tiles.read(box, functools.partial(self._compose, level))
+        tiles = self._tiles(level)
+        if tiles is not None:
+            compose = self._compose if self._whole(level) else self._compose_blocks
+            return tiles.read(box, functools.partial(compose, level))
         return self._compose(level, box)
+
+    def _whole(self, level: int) -> bool:
+        return self.facts.vendor in _PLAIN_GRIDS and self._downsamples[level].is_integer()
+
+    def _tiles(self, level: int) -> TiffTiles | None:
+        """Tiles of a level that can be decoded without OpenSlide."""
+        try:
+            return self._plain.level(level, functools.partial(self._compose, level), at_corner=not self._whole(level))
+        except ReadFailureError:
+            return None
 
     def _compose(self, level: int, box: Box) -> NDArray[np.uint8]:
         """Pixels as OpenSlide composes them."""
-        downsample = self.facts.levels[level].downsample
+        downsample = self._downsamples[level]
         corner = (round(box.x * downsample), round(box.y * downsample))
         try:
             image = self._slide.read_region(corner, level, (box.width, box.height))
@@ -66,6 +83,10 @@ class OpenSlideReader:
             failed.close()
             raise ReadFailureError(_reason(error, self._path)) from error
         return composite_on_white(np.asarray(image))
+
+    def _compose_blocks(self, level: int, box: Box) -> NDArray[np.uint8]:
+        """The same by whole blocks, so that shifts by fractions do not depend on the box."""
+        return one_by_one(functools.partial(self._compose, level), self.facts.levels[level], box)
 
     def close(self) -> None:
         """See `Reader.close`."""
@@ -97,11 +118,10 @@ def _facts(slide: openslide.OpenSlide, reasons: tuple[str, ...]) -> Facts:
             mpp_x, mpp_y = ome
         elif stated.get("tiff.ResolutionUnit") == "inch":
             mpp_x, mpp_y = mpp_without_print_dpi(mpp_x), mpp_without_print_dpi(mpp_y)
-    sizes = zip(slide.level_dimensions, slide.level_downsamples, strict=True)
     return Facts(
         reader="openslide",
         vendor=vendor,
-        levels=tuple(Level(width, height, downsample) for (width, height), downsample in sizes),
+        levels=true_levels(slide.level_dimensions, slide.level_downsamples),
         mpp_x=mpp_x,
         mpp_y=mpp_y,
         objective_power=number(stated.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),

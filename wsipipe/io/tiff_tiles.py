@@ -67,9 +67,11 @@ class TiffTiles:
                 out[y0 - box.y : y1 - box.y, x0 - box.x : x1 - box.x] = part
         return out
 
-    def agrees(self, reference: ReadArea) -> bool:
-        """Whether the tile in the middle of the level is what `reference` reads there, to the last bit."""
+    def agrees(self, reference: ReadArea, *, at_corner: bool = False) -> bool:
+        """Whether the tile in the middle, or at the corner, is what `reference` reads there, to the last bit."""
         row, column = self._size.height_px // self._height // 2, self._size.width_px // self._width // 2
+        if at_corner:
+            row = column = 0
         tile = self._tile(row * self._columns + column)
         if tile is None:
             return False
@@ -139,13 +141,18 @@ class PlainTiff:
             self._file.close()
         self._file, self._pages, self._tiles = None, {}, {}
 
-    def level(self, level: int, reference: ReadArea) -> TiffTiles | None:
-        """Tiles of a level if they are what `reference` reads; looked at once."""
+    def level(self, level: int, reference: ReadArea, *, at_corner: bool = False) -> TiffTiles | None:
+        """Tiles of a level if they are what `reference` reads; looked at once.
+
+        `at_corner` where only there `reference` is sure to begin at a whole pixel.
+        """
         if level not in self._pages:
             return None
         if level not in self._tiles:
             tiles = TiffTiles(self._pages[level], self._levels[level])
-            self._tiles[level] = tiles if tiles.agrees(reference) else None
+            self._tiles[level] = None  # should `reference` fail
+            if tiles.agrees(reference, at_corner=at_corner):
+                self._tiles[level] = tiles
         return self._tiles[level]
 
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from tiffslide import TiffSlide
 
 from wsipipe.errors import NotBrightfieldError, told
+from wsipipe.io.levels import true_levels
 from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
 from wsipipe.io.pixels import to_rgb8
 from wsipipe.io.readers import GREY_WARNING, CannotOpenError, Facts, ReadFailureError, reopened
-from wsipipe.records import Box, Level
+from wsipipe.records import Box
 
 _COLOURS = frozenset({"MINISBLACK", "RGB", "YCBCR"})
 _ASSOCIATED_ALPHA = 1
@@ -82,11 +83,10 @@ def _facts(slide: _LevelTiffSlide, reasons: tuple[str, ...]) -> tuple[Facts, boo
     if channels == 1:
         warned.append(GREY_WARNING)
     mpp_x, mpp_y = _mpp(slide)
-    sizes = zip(slide.level_dimensions, slide.level_downsamples, strict=True)
     facts = Facts(
         reader="tiffslide",
         vendor=str(stated.get("tiffslide.vendor") or "unknown"),
-        levels=tuple(Level(width, height, downsample) for (width, height), downsample in sizes),
+        levels=true_levels(slide.level_dimensions, slide.level_downsamples),
         mpp_x=mpp_x,
         mpp_y=mpp_y,
         objective_power=number(stated.get("tiffslide.objective-power")),

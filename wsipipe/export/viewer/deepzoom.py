@@ -47,7 +47,7 @@ def tile_grid(levels: tuple[Level, ...], slide_mpp: float, downsample: int) -> G
     """The grid on which every pixel covers exactly `downsample` level-0 pixels a side.
 
     The nearest finer level is resampled, or used as it is when nobody could see the difference: cells are drawn over
-    these pixels, and a level whose true downsample is 4.0001 must not let them drift apart.
+    these pixels, and a level of 4.01 must not let them drift apart.
     """
     level = max((i for i, one in enumerate(levels) if one.downsample <= downsample * 1.001), default=0)
     read = levels[level]
