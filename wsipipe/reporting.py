@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.export.classes import CellClass
-from wsipipe.export.geojson import closed_rings
 from wsipipe.export.report.charts import QUANTILES, Measurement
 from wsipipe.export.report.maps import CellMaps, Frame, rim
 from wsipipe.export.report.page import Area, ClassReport, Detail, SlideReport
 from wsipipe.export.report.sections import STRIP_PATCHES
+from wsipipe.export.rings import closed_rings
 from wsipipe.export.rows import LabelledCells
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.draw import sample

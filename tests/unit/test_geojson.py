@@ -15,7 +15,8 @@ from tests.cells import few_cells, random_cells
 from wsipipe import __version__
 from wsipipe.export import geojson
 from wsipipe.export.classes import CellClass, default_classes
-from wsipipe.export.geojson import cells_geojson, closed_rings
+from wsipipe.export.geojson import cells_geojson
+from wsipipe.export.rings import closed_rings
 from wsipipe.export.rows import LabelledCells
 from wsipipe.records import Box, Cells, Level, SlideInfo
 

@@ -17,6 +17,7 @@ from wsipipe import __version__
 from wsipipe.atomic import atomic_write
 from wsipipe.export import digits
 from wsipipe.export.classes import CellClass
+from wsipipe.export.rings import DECIMALS, simple_rings
 from wsipipe.export.rows import LabelledCells, RowOrder
 from wsipipe.records import Cells, SlideInfo
 
@@ -52,9 +53,9 @@ def cells_geojson(
     """Write a FeatureCollection of detections, one line each, that QuPath shows in the right place.
 
     QuPath crops a slide to its `openslide.bounds-*` rectangle and counts pixels from there; so do the coordinates
-    here, and `metadata` says so. A ring is closed; an outline of fewer than three vertices becomes its bounding
-    box. An id depends on the slide's fingerprint and the cell_id alone. Only one block of BLOCK_ROWS cells is held
-    as text.
+    here, and `metadata` says so. A ring is closed, and touches or crosses itself nowhere, which QuPath would refuse; an
+    outline of fewer than three vertices becomes its bounding box. An id depends on the slide's fingerprint and the
+    cell_id alone. Only one block of BLOCK_ROWS cells is held as text.
 
     Parameters
     ----------
@@ -164,28 +165,6 @@ def cell_uuids(fingerprint: str, first_id: int, n: int) -> digits.Text:
     )
 
 
-def closed_rings(cells: Cells) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Outlines with their first vertex repeated at the end.
-
-    Returns
-    -------
-    xy : float32, (m, 2)
-        Vertices.
-    offset : int64, (n + 1,)
-        Ring of row i is `xy[offset[i] : offset[i + 1]]`, at least four vertices.
-    """
-    start, length = cells.contour_offset[:-1].copy(), np.diff(cells.contour_offset)
-    thin = np.flatnonzero(length < 3)
-    left, top, right, bottom = cells.bbox_px[thin].T
-    corners = np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 2)
-    vertices = np.concatenate([cells.contour_xy, corners.astype(np.float32)])
-    start[thin] = len(cells.contour_xy) + 4 * np.arange(len(thin))
-    length[thin] = 4
-    offset = np.concatenate([[0], np.cumsum(length + 1)]).astype(np.int64)
-    place = np.arange(offset[-1]) - np.repeat(offset[:-1], length + 1)
-    return vertices[np.repeat(start, length + 1) + place % np.repeat(length, length + 1)], offset
-
-
 def _metadata(info: SlideInfo, offset: tuple[int, int]) -> dict[str, object]:
     frame = "level-0 pixels, x to the right, y down, from the top-left corner of "
     return {
@@ -235,16 +214,16 @@ def _features(
 
 def _ring_text(cells: Cells, offset: tuple[int, int]) -> tuple[bytes, NDArray[np.int64]]:
     """The vertices of each ring, `[x,y],[x,y]`, and where each cell's text ends."""
-    xy, ring = closed_rings(cells)
+    xy, ring = simple_rings(cells)
     n = len(xy)
     last = np.zeros(n, np.uint8)
     last[ring[1:] - 1] = 1
     text, end = digits.join(
         [
             digits.constant(b"[", n),
-            digits.fixed(xy[:, 0] - np.float64(offset[0]), 2),
+            digits.fixed(xy[:, 0] - np.float64(offset[0]), DECIMALS),
             digits.constant(b",", n),
-            digits.fixed(xy[:, 1] - np.float64(offset[1]), 2),
+            digits.fixed(xy[:, 1] - np.float64(offset[1]), DECIMALS),
             digits.words([b"],", b"]"], last),
         ]
     )

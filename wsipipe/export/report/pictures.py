@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsipipe.export.geojson import closed_rings
+from wsipipe.export.rings import closed_rings
 from wsipipe.export.rows import LabelledCells
 
 Picture = NDArray[np.uint8]
