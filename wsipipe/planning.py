@@ -92,7 +92,7 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
             raise
         reason = f"{error.what}; the stain is fitted around the given nuclei"
         none = np.zeros_like(searched)
-        tissue = Tissue(none, none, (255.0, 255.0, 255.0), (reason,))
+        tissue = Tissue(none, none, none, (255.0, 255.0, 255.0), (reason,))
         sampled_from = _around(given, overview_grid)
     mask_px = overview_grid.downsample / grid.downsample
     boxes = spread_blocks(
@@ -101,7 +101,7 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
     read = [(box, slide.read(grid, box)) for box in boxes]
     whole = [(box, region.rgb) for box, region in read if not region.unreadable] or [(boxes[0], read[0][1].rgb)]
     sampled = [(box, rgb) for box, rgb in whole if in_focus(rgb, box, grid.mpp, recipe.quality)] or whole
-    blocks = np.stack([rgb for _, rgb in sampled])
+    blocks = np.stack([_on_glass(rgb, box, tissue, mask_px) for box, rgb in sampled])
     profile = fit_stain(blocks, tissue.white, recipe.stain)
     profile = dataclasses.replace(profile, threshold=fit_threshold(blocks, grid.mpp, profile, recipe.nuclei))
     folded = np.zeros_like(tissue.mask)
@@ -125,6 +125,15 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
         unfit=unfit,
         warnings=(*tissue.warnings, *fallback),
     )
+
+
+def _on_glass(rgb: NDArray[np.uint8], box: Box, tissue: Tissue, mask_px: float) -> NDArray[np.uint8]:
+    """A block without ink and without the black border around the scan, which would be taken for stain."""
+    row = ((np.arange(box.y, box.bottom) + 0.5) / mask_px).astype(np.intp)
+    column = ((np.arange(box.x, box.right) + 0.5) / mask_px).astype(np.intp)
+    height, width = tissue.mask.shape
+    at = np.ix_(np.minimum(row, height - 1), np.minimum(column, width - 1))
+    return np.where((tissue.border | tissue.ink)[at][..., None], np.round(tissue.white).astype(np.uint8), rgb)
 
 
 def _is_fold(slide: Slide, fold: Fold, overview: Grid, grid: Grid, white: tuple[float, float, float]) -> bool:

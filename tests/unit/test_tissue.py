@@ -101,6 +101,7 @@ def test_dark_borders_are_left_out() -> None:
     tissue = find_tissue(framed, MPP, CONFIG)
     assert overlap(tissue.mask[30:230, 60:360], inside) > 0.95
     assert tissue.mask.sum() == tissue.mask[30:230, 60:360].sum()
+    assert tissue.border.sum() == pytest.approx(260 * 420 - 200 * 300, rel=0.03)
     assert tissue.white == pytest.approx(GLASS, abs=2)
     assert "dark border" in tissue.warnings[0]
 

@@ -69,7 +69,7 @@ def _invalid(xy: NDArray[np.float32], offset: NDArray[np.int64]) -> NDArray[np.i
     rows, taken = np.flatnonzero(suspect), suspect[index]
     rounded = np.round(xy[taken].astype(np.float64), DECIMALS)
     rings = shapely.linearrings(rounded, indices=(np.cumsum(suspect) - 1)[index[taken]])
-    return rows[~shapely.is_valid(shapely.polygons(rings))]
+    return np.asarray(rows[~shapely.is_valid(shapely.polygons(rings))])
 
 
 def _simple(ring: NDArray[np.float32], box: NDArray[np.int32]) -> NDArray[np.float32]:

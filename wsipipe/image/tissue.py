@@ -40,6 +40,8 @@ class Tissue:
         True on tissue, on the pixels of the overview.
     ink : bool, (h, w)
         True on ink.
+    border : bool, (h, w)
+        True on black areas around what was scanned.
     white : tuple of 3 float
         RGB of clear glass; 255 each when nothing is clear.
     warnings : tuple of str
@@ -48,6 +50,7 @@ class Tissue:
 
     mask: NDArray[np.bool_]
     ink: NDArray[np.bool_]
+    border: NDArray[np.bool_]
     white: tuple[float, float, float]
     warnings: tuple[str, ...] = ()
 
@@ -109,7 +112,7 @@ def find_tissue(
             "look at the slide; lower tissue.min_od if it is very pale",
         )
     share = border.sum() / inside.sum()
-    return Tissue(mask, ink, white, (f"a dark border covers {share:.1%} and is left out",) if share else ())
+    return Tissue(mask, ink, border, white, (f"a dark border covers {share:.1%} and is left out",) if share else ())
 
 
 def _dark_border(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_], smallest_px: float) -> NDArray[np.bool_]:
