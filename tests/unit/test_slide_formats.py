@@ -10,7 +10,7 @@ from PIL import Image
 from tests.slides import noise, smooth, wipe_tiles, write_image, write_tiff
 from wsipipe.errors import NotBrightfieldError, ResolutionError, UnreadableSlideError
 from wsipipe.io import image_reader
-from wsipipe.io.metadata import mpp_from_dpi, mpp_from_ome
+from wsipipe.io.metadata import mpp_from_dpi, mpp_from_ome, ome_planes
 from wsipipe.io.pixels import composite_on_white, to_rgb8
 from wsipipe.io.slide import open_slide
 from wsipipe.records import Box
@@ -133,6 +133,36 @@ def test_palette_tiff_falls_through_to_the_image_reader(tmp_path: Path) -> None:
     assert np.abs(read_all(path).astype(int) - smooth(130, 90)).max() < 64
 
 
+def write_planes(path: Path, planes: np.ndarray, axes: str, photometric: str) -> Path:
+    metadata = {"axes": axes, "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(path, planes, photometric=photometric, metadata=metadata, ome=True, tile=(64, 64))
+    return path
+
+
+def test_colours_in_planes_of_their_own_are_put_together(tmp_path: Path) -> None:
+    """As raw2ometiff writes them; OpenSlide opens such a file and takes red for grey."""
+    pixels = noise(130, 90)
+    path = write_planes(tmp_path / "a.ome.tif", np.moveaxis(pixels, 2, 0), "CYX", "minisblack")
+    with open_slide(path) as slide:
+        assert (slide.info.reader, slide.info.mpp) == ("tiffslide", 0.5)
+        assert "3 channels in planes of their own" in slide.info.warnings[0]
+    np.testing.assert_array_equal(read_all(path), pixels)
+
+
+def test_tiled_fluorescence_is_refused_too(tmp_path: Path) -> None:
+    path = write_planes(tmp_path / "a.ome.tif", np.zeros((4, 90, 130), np.uint8), "CYX", "minisblack")
+    with pytest.raises(NotBrightfieldError, match="4 channels instead of RGB"):
+        open_slide(path)
+
+
+def test_of_several_focal_planes_the_first_is_read_and_that_is_said(tmp_path: Path) -> None:
+    planes = np.stack([noise(130, 90, seed) for seed in range(3)])
+    path = write_planes(tmp_path / "a.ome.tif", planes, "ZYXS", "rgb")
+    with open_slide(path) as slide:
+        assert slide.info.warnings == ("has 3 focal planes, of which the first is read",)
+    np.testing.assert_array_equal(read_all(path), planes[0])
+
+
 @pytest.mark.parametrize("channels", [2, 5])
 def test_channels_of_fluorescence_are_refused(tmp_path: Path, channels: int) -> None:
     path = tmp_path / "a.ome.tif"
@@ -182,3 +212,17 @@ def test_dpi(dpi: float | None, mpp: float | None) -> None:
 )
 def test_ome(pixels: str, expected: tuple[float | None, float | None]) -> None:
     assert mpp_from_ome(pixels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('<OME><Pixels SizeC="3" SizeZ="1"><Channel SamplesPerPixel="3"/>', (1, 1)),
+        ('<OME><Pixels SizeC="3" SizeZ="5"><Channel ID="0" SamplesPerPixel="1"/>', (3, 5)),
+        ('<OME><Pixels SizeC="3" SizeZ="1"/>', (1, 1)),
+        ('<OME><Pixels SizeC="x" SizeZ=""/>', (1, 1)),
+        (None, (1, 1)),
+    ],
+)
+def test_planes_of_ome(text: str | None, expected: tuple[int, int]) -> None:
+    assert ome_planes(text) == expected

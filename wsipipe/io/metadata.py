@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 _PHYSICAL_SIZE = re.compile(r"""\bPhysicalSize([XY])(Unit)?\s*=\s*["']([^"']*)["']""")
+_OME_SIZE = re.compile(r"""\bSize([CZ])\s*=\s*["'](\d{1,6})["']""")
+_OME_SAMPLES = re.compile(r"""\bSamplesPerPixel\s*=\s*["'](\d{1,6})["']""")
 _UNIT_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "&#181;m": 1.0, "&#xb5;m": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
 _PRINT_DPI_STEP, _PRINT_DPI_MAX = 100, 9600
 
@@ -41,14 +43,29 @@ def mpp_without_print_dpi(mpp: float | None) -> float | None:
 
 def mpp_from_ome(description: str | None) -> tuple[float | None, float | None]:
     """PhysicalSizeX and PhysicalSizeY of the first image of an OME-XML text, in microns."""
-    if not description or "<OME" not in description:
-        return None, None
-    start = description.find("<Pixels")
-    element = description[start : description.find(">", start) + 1] if start >= 0 else ""
     values: dict[str, str] = {}
-    for axis, unit, text in _PHYSICAL_SIZE.findall(element):
+    for axis, unit, text in _PHYSICAL_SIZE.findall(_ome_element(description, "Pixels")):
         values[axis + unit] = text
     return _ome_length(values, "X"), _ome_length(values, "Y")
+
+
+def ome_planes(description: str | None) -> tuple[int, int]:
+    """Channels in planes of their own, and focal planes, of the first image of an OME-XML text; 1 each where unsaid.
+
+    The colours of one plane are one channel of three samples.
+    """
+    sizes = {axis: int(text) for axis, text in _OME_SIZE.findall(_ome_element(description, "Pixels"))}
+    samples = _OME_SAMPLES.search(_ome_element(description, "Channel"))
+    separate = sizes.get("C", 1) if samples and int(samples.group(1)) == 1 else 1
+    return separate, sizes.get("Z", 1)
+
+
+def _ome_element(description: str | None, name: str) -> str:
+    """The first element of this name in an OME-XML text, with its attributes; "" where there is none."""
+    if not description or "<OME" not in description:
+        return ""
+    start = description.find(f"<{name}")
+    return description[start : description.find(">", start) + 1] if start >= 0 else ""
 
 
 def _ome_length(values: dict[str, str], axis: str) -> float | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsipipe.io.blocks import one_by_one
 from wsipipe.io.levels import true_levels
-from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
+from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number, ome_planes
 from wsipipe.io.pixels import composite_on_white
 from wsipipe.io.readers import CannotOpenError, Facts, ReadFailureError, reopened
 from wsipipe.io.tiff_tiles import PlainTiff, TiffTiles
@@ -43,6 +43,9 @@ class OpenSlideReader:
         except openslide.OpenSlideError as error:
             self._slide.close()
             raise CannotOpenError(_reason(error, path)) from error
+        except CannotOpenError:
+            self._slide.close()
+            raise
         self._downsamples = self._slide.level_downsamples
         self._plain = PlainTiff(path, self.facts.vendor, self.facts.levels)
 
@@ -113,7 +116,13 @@ def _facts(slide: openslide.OpenSlide, reasons: tuple[str, ...]) -> Facts:
     vendor = stated.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
     mpp_x, mpp_y = (number(stated.get(key)) for key in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y))
     if vendor == "generic-tiff":
-        ome = mpp_from_ome(stated.get("tiff.ImageDescription"))
+        description = stated.get("tiff.ImageDescription")
+        channels, focal_planes = ome_planes(description)
+        if channels > 1:  # OpenSlide would take the first for a grey slide
+            raise CannotOpenError(f"{channels} channels in planes of their own")
+        if focal_planes > 1:
+            reasons += (f"has {focal_planes} focal planes, of which the first is read",)
+        ome = mpp_from_ome(description)
         if ome[0]:
             mpp_x, mpp_y = ome
         elif stated.get("tiff.ResolutionUnit") == "inch":

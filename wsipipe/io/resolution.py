@@ -1,5 +1,7 @@
 """Microns per pixel of a slide: the user's word, else the metadata's, if it can be true."""
 
+import math
+
 from wsipipe.errors import ResolutionError
 from wsipipe.io.readers import Facts
 from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
@@ -10,9 +12,11 @@ _OBJECTIVE_FACTOR = 1.6
 
 
 def stated_mpp(facts: Facts) -> float | None:
-    """Microns per pixel in the metadata, the mean of both axes where both are stated."""
+    """Microns per pixel in the metadata; of two axes the geometric mean, with which areas are true."""
     stated = [mpp for mpp in (facts.mpp_x, facts.mpp_y) if mpp is not None]
-    return sum(stated) / len(stated) if stated else None
+    if len(stated) == 2 and stated[0] != stated[1] and min(stated) > 0:
+        return math.sqrt(stated[0] * stated[1])
+    return stated[0] if stated else None
 
 
 def missing_mpp(facts: Facts, mpp: float | None, source: str) -> ResolutionError | None:
