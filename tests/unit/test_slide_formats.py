@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.slides import noise, smooth, wipe_tiles, write_image, write_tiff
+from tests.slides import TILE_PX, noise, smooth, wipe_tiles, write_image, write_tiff
 from wsipipe.errors import NotBrightfieldError, ResolutionError, UnreadableSlideError
 from wsipipe.io import image_reader
 from wsipipe.io.metadata import mpp_from_dpi, mpp_from_ome, ome_planes
@@ -123,6 +123,21 @@ def test_damaged_strips_are_white_and_named(tmp_path: Path) -> None:
     assert region.unreadable == {(i, 1) for i in range(5)}
     assert (region.rgb[64:128] == 255).all()
     assert (region.rgb[128:] != 255).any()
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+def test_tiles_that_a_file_leaves_out_are_white(tmp_path: Path, compression: str) -> None:
+    """As Philips and GDAL write them; OpenSlide shows the first file, tiffslide the second."""
+    pixels = noise(300, 256)
+    path = write_tiff(tmp_path / "a.tif", [pixels], mpp=0.5, compression=compression)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        for tag in (tiff.pages.first.tags["TileOffsets"], tiff.pages.first.tags["TileByteCounts"]):
+            tag.overwrite([0, *tag.value[1:]])
+    wanted = pixels.copy()
+    wanted[:TILE_PX, :TILE_PX] = 255
+    np.testing.assert_array_equal(read_all(path), wanted)
+    with open_slide(path) as slide:
+        assert slide.info.reader == ("openslide" if compression == "zlib" else "tiffslide")
 
 
 def test_palette_tiff_falls_through_to_the_image_reader(tmp_path: Path) -> None:

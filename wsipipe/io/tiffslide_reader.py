@@ -67,11 +67,20 @@ def _open(path: Path) -> _LevelTiffSlide:
         except Exception as error:  # tifffile raises anything on damaged files
             raise CannotOpenError(told(error)) from error
         try:
+            _show_missing_tiles_white(slide)
             _ = slide.level_dimensions  # parses the metadata, which is where broken files show
         except Exception as error:  # tiffslide, tifffile and zarr raise anything on damaged files
             slide.close()
             raise CannotOpenError(told(error)) from error
     return slide
+
+
+def _show_missing_tiles_white(slide: _LevelTiffSlide) -> None:
+    """Tiles that a file leaves out hold nothing that was scanned; tifffile shows them as 0, which is black."""
+    for series in slide.ts_tifffile.series:
+        for level in series.levels:
+            if level.keyframe.dtype in (np.uint8, np.uint16):
+                level.keyframe.nodata = int(np.iinfo(level.keyframe.dtype).max)
 
 
 def _facts(slide: _LevelTiffSlide, reasons: tuple[str, ...]) -> tuple[Facts, bool]:
