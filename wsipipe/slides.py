@@ -19,6 +19,7 @@ from wsipipe.errors import (
     told,
 )
 from wsipipe.given import check_nuclei, read_given
+from wsipipe.io.file_names import name_fault, shown
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.labeller import Labelling
@@ -58,6 +59,10 @@ def segment_all(
     failed: dict[str, tuple[Path, SlideError]] = {}
     readable: dict[Path, str] = {}
     for path in dict.fromkeys(slides):
+        fault = name_fault(path)
+        if fault is not None:
+            failed[shown(path).stem] = (path, fault)
+            continue
         try:
             readable[path] = fingerprint(path)
         except OSError as error:

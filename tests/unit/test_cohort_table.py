@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,25 @@ def test_spreadsheet_habits_are_read(folder: Path) -> None:
     (entry,) = read_cohort(folder / "c.csv", folder / "out").entries
     assert entry.mpp == 0.5, "such a spreadsheet writes decimals with a comma"
     assert entry.path.name == "a.svs"
+
+
+def test_windows_writes_paths_with_backslashes(folder: Path) -> None:
+    (folder / "below").mkdir()
+    (folder / "below" / "w.svs").write_bytes(b"w")
+    (folder / "c.csv").write_text("wsi\r\nbelow\\w.svs\r\nbelow\\w\r\nC:\\else\\x.svs\r\n")
+    first, gone = read_cohort(folder / "c.csv", folder / "out").entries
+    assert (first.path, first.fault) == (folder / "below" / "w.svs", None)
+    assert "no such file" in str(gone.fault)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_fails_that_file_only(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/F\xe4ll.svs")).write_bytes(b"l")
+    entries = read_cohort(folder, folder / "out").entries
+    (bad,) = [entry for entry in entries if entry.fault]
+    assert bad.path.name == "F\ufffdll.svs"
+    assert "not UTF-8" in str(bad.fault)
+    assert len(entries) > 1
 
 
 @pytest.mark.parametrize(

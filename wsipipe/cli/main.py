@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -69,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         watch(turns)
         Interrupt().listen()
         _collect_less()
+        _print_anything()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if started:
@@ -108,6 +110,13 @@ def _collect_less() -> None:
     """Libraries are a million objects that stay: looking through them again and again, and once more, takes 0.3 s."""
     gc.set_threshold(50_000, 10, 10)
     atexit.register(gc.freeze)
+
+
+def _print_anything() -> None:
+    """A terminal or file of another encoding gets the numbers of letters that it lacks, instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _say(text: str, debug: bool) -> None:

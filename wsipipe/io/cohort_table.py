@@ -1,14 +1,14 @@
 """A cohort as the user gives it, a folder or a CSV: which files, their names, and what is said of them."""
 
 import csv
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from wsipipe.csvtext import csv_delimiter, decimal
+from wsipipe.csvtext import csv_lines, decimal
 from wsipipe.errors import SlideError, UnreadableSlideError, UsageError
+from wsipipe.io.file_names import name_fault, shown
 from wsipipe.io.output import SlideFolder
 from wsipipe.io.readers import SUFFIXES
 from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
@@ -85,7 +85,7 @@ def read_cohort(source: Path, out: Path) -> Cohort:
         If there is no such folder or file, if it is a slide itself, or holds nothing that could be one.
     """
     if source.is_dir():
-        entries = [Entry(path, str(path)) for path in _slides_in(source, out)]
+        entries = [_file(path) for path in _slides_in(source, out)]
         if not entries:
             known = " ".join(sorted(SUFFIXES))
             raise UsageError("holds no slide", f"known suffixes are {known}", str(source))
@@ -95,6 +95,11 @@ def read_cohort(source: Path, out: Path) -> Cohort:
     if source.suffix.lower() in SUFFIXES:
         raise UsageError("is an image, no cohort", "do it with `wsipipe run`, or name a folder or a CSV", str(source))
     return _each_once(list(_rows(source)))
+
+
+def _file(path: Path) -> Entry:
+    fault = name_fault(path)
+    return Entry(path, str(shown(path))) if fault is None else Entry(shown(path), str(shown(path)), fault=fault)
 
 
 def _slides_in(folder: Path, out: Path) -> list[Path]:
@@ -135,7 +140,9 @@ def _rows(table: Path) -> Iterator[Entry]:
     where = next((name for name in SLIDE_COLUMNS if name in header), None)
     if where is None:
         raise UsageError(
-            f"has none of the columns {', '.join(SLIDE_COLUMNS)}", "add one that says where each slide lies", str(table)
+            f"has none of the columns {', '.join(SLIDE_COLUMNS)}",
+            "name in its first line the one that says where each slide lies",
+            str(table),
         )
     for number, row in lines:
         values = {name: row[i].strip() for name, i in header.items() if i < len(row)}
@@ -148,9 +155,8 @@ def _parse(table: Path) -> tuple[dict[str, int], list[tuple[int, list[str]]]]:
         text = table.read_text("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
         raise UsageError(f"is not UTF-8 text ({error.reason})", "save it as CSV in UTF-8", str(table)) from error
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=csv_delimiter(text))
     try:
-        lines = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+        lines = list(csv_lines(text))
     except csv.Error as error:
         raise UsageError(f"is no CSV ({error})", "correct the file", str(table)) from error
     if len(lines) < 2:
@@ -180,6 +186,8 @@ def _locate(table: Path, line: int, given: str) -> Path:
     if not given:
         raise SlideError(f"line {line} of {table.name} names no slide", "fill in where it lies")
     path = table.parent / given
+    if not path.is_file() and "\\" in given:  # a table from Windows, used in a container
+        path = table.parent / PureWindowsPath(given).as_posix()
     if path.is_file():
         return path
     near = sorted(path.parent.iterdir()) if path.parent.is_dir() else []

@@ -14,6 +14,7 @@ from typing import Any
 from wsipipe.atomic import atomic_write
 from wsipipe.csvtext import csv_field, csv_text
 from wsipipe.errors import StoreError, UsageError, WsipipeError
+from wsipipe.io.file_names import shown
 from wsipipe.io.lock import take
 
 _FAILURE_COLUMNS = ("slide_id", "path", "reason", "remedy")
@@ -181,10 +182,11 @@ class OutputFolder:
         return SlideFolder(self.path / slide_id)
 
     def slides(self) -> list[SlideFolder]:
-        """Slides that were begun, by slide_id."""
+        """Slides that were begun, by slide_id; a store tells of a slide whose run.json was lost."""
         if not self.path.is_dir():
             return []
-        return [SlideFolder(p) for p in sorted(self.path.iterdir()) if (p / "run.json").is_file()]
+        folders = map(SlideFolder, sorted(self.path.iterdir()))
+        return [folder for folder in folders if (folder.path / "run.json").is_file() or folder.store.is_dir()]
 
     def finished(self) -> list[SlideFolder]:
         """Slides that have a store, by slide_id."""
@@ -195,12 +197,14 @@ def name_slides(paths: Iterable[Path], fingerprints: Iterable[str], out: OutputF
     """Give every file its slide_id: its stem, or the stem with 8 hex digits when another file has the stem.
 
     A folder of OUT belongs to a file when it was made from the same path (the file may have changed since) or from
-    the same bytes (the file may have moved since).
+    the same bytes (the file may have moved since). One that does not say what it was made from, because its run.json
+    was lost, belongs to the first file with its stem.
     """
     taken: dict[str, tuple[str, str]] = {}
     for folder in out.slides():
         facts = folder.facts()
-        taken[folder.slide_id] = (str(facts.get("path_hash")), str(facts.get("fingerprint")))
+        if "fingerprint" in facts:
+            taken[folder.slide_id] = (str(facts.get("path_hash")), str(facts["fingerprint"]))
     names = []
     for path, fingerprint in zip(paths, fingerprints, strict=True):
         owner = (path_hash(path), fingerprint)
@@ -214,7 +218,7 @@ def name_slides(paths: Iterable[Path], fingerprints: Iterable[str], out: OutputF
 
 def path_hash(path: Path) -> str:
     """Hash that tells files apart by place without telling their place."""
-    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def slide_digest(slide_id: str) -> str:
@@ -238,7 +242,7 @@ def record_failures(
     for slide_id in done:
         rows.pop(slide_id, None)
     for slide_id, (path, error) in failed.items():
-        rows[slide_id] = (slide_id, str(path), error.what, error.remedy)
+        rows[slide_id] = (slide_id, str(shown(path)), error.what, error.remedy)
     if not rows:
         out.failures.unlink(missing_ok=True)
         return
