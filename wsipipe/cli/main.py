@@ -113,7 +113,7 @@ def _collect_less() -> None:
 
 
 def _print_anything() -> None:
-    """A terminal or file of another encoding gets the numbers of letters that it lacks, instead of ending the program."""
+    """A terminal of another encoding gets the numbers of letters that it lacks, instead of ending the program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
