@@ -1,6 +1,9 @@
 """Text fields of CSV files, written so that no spreadsheet takes one for a formula, and read as spreadsheets write."""
 
+import csv
+import io
 import re
+from collections.abc import Iterator
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NEEDS_QUOTES = frozenset(',"\r\n')
@@ -54,6 +57,25 @@ def csv_delimiter(text: str) -> str:
     """What separates the fields of a table: the comma, semicolon or tab that its first line has most of."""
     header = _QUOTED.sub("", text.lstrip("\ufeff").partition("\n")[0])
     return max(_DELIMITERS, key=header.count)
+
+
+def csv_lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of every row that is not blank, whatever separates them.
+
+    Raises
+    ------
+    csv.Error
+        A quote is opened and never closed, so that the rest of the table would be one field.
+    """
+    reader, done = csv.reader(io.StringIO(text, newline=""), delimiter=csv_delimiter(text), strict=True), 0
+    try:
+        for row in reader:
+            done = reader.line_num
+            if any(field.strip() for field in row):
+                yield done, row
+    except csv.Error as error:
+        why = "a quote is opened and never closed" if "end of data" in str(error) else str(error)
+        raise csv.Error(f"line {done + 1}: {why}") from error
 
 
 def _is_formula(text: str) -> bool:

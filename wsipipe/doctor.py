@@ -85,7 +85,7 @@ def _whole(folder: SlideFolder, model_hash: str) -> str:
     for name in store.images():
         store.array(name)[...]
     if folder.facts().get("fingerprint") != store.attributes["identity"]["fingerprint"]:
-        raise StoreError("run.json is damaged or of another slide", "run the slide again with --overwrite")
+        raise StoreError("run.json is missing, damaged or of another slide", "run the slide again")
     faults = table_faults(folder) if model_hash else []
     if model_hash and not folder.tables[2].is_file():
         faults.append(f"{folder.tables[2].name} missing")
@@ -97,9 +97,9 @@ def _whole(folder: SlideFolder, model_hash: str) -> str:
 def _proportions(out: OutputFolder, model: Model | None) -> Check:
     """Compare the cohort's tables with what the stores say."""
     finished = out.finished()
-    missing = [path.name for path in (out.proportions, out.expected) if not path.is_file()]
+    missing = [path for path in (out.proportions, out.expected) if not path.is_file()]
     if missing:
-        return Check(missing[0], "FAIL", "missing: run `wsipipe proportions`, which writes it again")
+        return _missing(missing[0])
     try:
         rows = _by_slide(out.proportions)
         for slide_id, row in _by_slide(out.expected).items():
@@ -112,11 +112,17 @@ def _proportions(out: OutputFolder, model: Model | None) -> Check:
         ]
     except (OSError, ValueError, KeyError, WsipipeError) as error:
         return Check(out.proportions.name, "FAIL", f"cannot be compared ({' '.join(str(error).split())})")
+    if wrong and model is not None and model.config.describe and not out.profiles.is_file():
+        return _missing(out.profiles)
     if wrong or len(rows) != len(finished):
         said = f"; wrong: {', '.join(wrong)}" if wrong else ""
         text = f"{len(rows)} rows for {len(finished)} finished slides{said}: run `wsipipe proportions`"
         return Check(out.proportions.name, "FAIL", text)
     return Check(out.proportions.name, "PASS", f"{len(rows)} row{'s' if len(rows) != 1 else ''}, as in the stores")
+
+
+def _missing(table: Path) -> Check:
+    return Check(table.name, "FAIL", "missing: run `wsipipe proportions`, which writes it again")
 
 
 def _by_slide(table: Path) -> dict[str, dict[str, str]]:

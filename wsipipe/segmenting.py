@@ -104,11 +104,12 @@ def segment_slide(
 def _noted(folder: SlideFolder, **more: Any) -> CellStore:
     """The finished store, whose facts are in run.json; a run that was killed may not have come to write them there."""
     store, there = CellStore(folder.store), folder.facts()
-    if more or "counts" not in there:
+    identity = store.attributes["identity"]
+    if more or "counts" not in there or there.get("fingerprint") != identity["fingerprint"]:
         facts = {name: store.attributes[name] for name in ("recipe", "slide", "grid", "stain", "counts", "warnings")}
         if "done_again" in there:  # the store does not tell: it is the same as if it were the first
             facts["warnings"] = [*facts["warnings"], there["done_again"]]
-        folder.note(state="segmented", slide_id=store.slide_id, **store.attributes["identity"], **facts, **more)
+        folder.note(state="segmented", slide_id=store.slide_id, **identity, **facts, **more)
     return store
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsipipe.csvtext import csv_field, csv_text, decimal
+from wsipipe.csvtext import csv_field, csv_lines, csv_text, decimal
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,20 @@ def test_decimals_begin_with_a_point_or_a_comma(text: str, value: float) -> None
 def test_what_is_no_number_or_may_be_two(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(text) or "could not convert"):
         decimal(text)
+
+
+def test_lines_are_numbered_as_an_editor_does_and_blank_ones_left_out() -> None:
+    text = '\ufeffa;b\r\n\r\n1;"2\n3"\r\n;\r\n4;5" wide\r\n'.removeprefix("\ufeff")
+    assert list(csv_lines(text)) == [(1, ["a", "b"]), (4, ["1", "2\n3"]), (6, ["4", '5" wide'])]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('a,b\n1,"2\n3,4\n', "line 2: a quote is opened and never closed"),
+        ('a,b\n1,2\n"3"x,4\n', "line 3: ',' expected after '\"'"),
+    ],
+)
+def test_no_row_is_read_into_another(text: str, why: str) -> None:
+    with pytest.raises(csv.Error, match=re.escape(why)):
+        list(csv_lines(text))

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsipipe.errors import DamagedStoreError, StoreError
+from wsipipe.io import spool as spool_module
 from wsipipe.io import store as store_module
 from wsipipe.io import store_writer
 from wsipipe.io.spool import Spool, SpooledRows
@@ -152,6 +154,9 @@ def test_labels_lie_beside_the_cells(tmp_path):
             "cpu, x",
         )
         store.write_labels(labels)
+    there = {p: p.stat().st_ino for p in (tmp_path / "cells.zarr" / "labels" / "bbbb").rglob("*")}
+    store.write_labels(labels)  # as another process may that works on the same folder
+    assert there == {p: p.stat().st_ino for p in (tmp_path / "cells.zarr" / "labels" / "bbbb").rglob("*")}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again = CellStore(tmp_path / "cells.zarr")
@@ -162,6 +167,13 @@ def test_labels_lie_beside_the_cells(tmp_path):
     with pytest.raises(StoreError, match="cccc"):
         again.labels("cccc")
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}
+
+
+def test_a_spool_that_another_process_finishes_while_it_is_opened_is_not_written_into(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool_module, "take", lambda file: shutil.rmtree(tmp_path / "p"))
+    with pytest.raises(StoreError, match="another process was working on this slide: run it again"):
+        Spool(tmp_path / "p", {"tile": 1}, PATCH).__enter__()
+    assert not (tmp_path / "p").exists()
 
 
 def test_sample_is_without_replacement_and_repeatable(tmp_path, monkeypatch):

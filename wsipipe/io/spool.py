@@ -66,6 +66,9 @@ class Spool:
         except OSError as error:
             self._lock.close()
             raise StoreError("another process is working on this slide", "wait for it to end") from error
+        if not (self._folder / "lock").is_file():  # it ended, and took the folder with it
+            self._lock.close()
+            raise StoreError("another process was working on this slide", "run it again")
         if read_plan(self._folder) != self._plan:
             for name in ("cells", "patches", "contours", "journal"):
                 self._path(name).unlink(missing_ok=True)

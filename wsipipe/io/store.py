@@ -150,7 +150,12 @@ class CellStore:
         return Labels(model_hash, classes, confidence, expected, profile, str(facts["computed"]))
 
     def write_labels(self, labels: Labels) -> None:
-        """Add labels beside the cells, keyed by the model's hash; they appear when they are complete."""
+        """Add labels beside the cells, keyed by the model's hash; they appear when they are complete.
+
+        Those that are there stay: another `run` into the folder, which labels all its slides, may be reading them.
+        """
+        if self.has_labels(labels.model_hash):
+            return
         folder = self._path / LABELS
         if LABELS not in self._group:
             self._group.create_group(LABELS)

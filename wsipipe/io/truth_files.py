@@ -104,7 +104,7 @@ def read_points(path: Path) -> Points:
         text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
         delimiter = csv_delimiter(text)
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        names = rows.fieldnames or []
+        names = rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or []]
         x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
         known = {x, y} <= set(names)
         point = "," if delimiter == ";" else "."  # where a comma begins the decimals, fields end with a semicolon

@@ -1,7 +1,6 @@
 """Tables around verdicts: proportions.csv as it was written, the labels that a lab keeps, and predictions."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsipipe.atomic import atomic_write
-from wsipipe.csvtext import csv_delimiter, csv_field, csv_text
+from wsipipe.csvtext import csv_field, csv_lines, csv_text
 from wsipipe.errors import UsageError
 
 SLIDE_COLUMNS = ("slide_id", "slide", "wsi", "filename", "path", "image")
@@ -234,7 +233,7 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """
     try:
         text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
-        lines = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=csv_delimiter(text)) if any(row)]
+        lines = [row for _, row in csv_lines(text)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot be read as CSV ({reason})", "give a CSV in UTF-8", path.name) from error

@@ -1,0 +1,69 @@
+"""Odd, but plausible: what is lost or broken between two calls, and tables as people leave them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.calls import must_succeed, wsipipe
+from tests.synth import write_tiny_slide
+
+ONE_WORKER = ("--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a slide and its output under the model that ships; tests that change it copy it."""
+    folder = tmp_path_factory.mktemp("odd")
+    must_succeed("run", write_tiny_slide(folder, "tiny.tiff"), "-o", folder / "out", *ONE_WORKER)
+    return folder
+
+
+@pytest.mark.parametrize("left", [None, "", "no json"])
+def test_a_slide_whose_run_json_is_lost_stays_in_every_table(
+    finished: Path, tmp_path: Path, capsys, left: str | None
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    tables = {name: (out / name).read_bytes() for name in ("proportions.csv", "expected.csv", "tiny/cells.csv")}
+    facts = (out / "tiny" / "run.json").read_text()
+    if left is None:
+        (out / "tiny" / "run.json").unlink()
+    else:
+        (out / "tiny" / "run.json").write_text(left)
+
+    code, said, _ = wsipipe(capsys, "doctor", out)
+    assert code == 1
+    assert "FAIL tiny: run.json is missing, damaged or of another slide: run the slide again" in said.splitlines()
+    assert wsipipe(capsys, "proportions", out)[0] == 0
+    assert {name: (out / name).read_bytes() for name in tables} == tables
+
+    code, _, err = wsipipe(capsys, "run", finished / "tiny.tiff", "-o", out, *ONE_WORKER)
+    assert code == 0
+    assert "tiny: cells are there already" in err
+    assert [path.name for path in out.iterdir() if path.is_dir()] == ["tiny"]
+    assert wsipipe(capsys, "doctor", out)[0] == 0
+    for name in ("fingerprint", "path_hash", "segment_recipe", "counts"):
+        assert f'"{name}"' in facts
+        assert f'"{name}"' in (out / "tiny" / "run.json").read_text()
+
+
+def test_doctor_names_the_table_that_is_missing(finished: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "out", out)
+    for name in ("proportions.csv", "expected.csv", "profiles.csv"):
+        (out / name).unlink()
+        code, said, _ = wsipipe(capsys, "doctor", out)
+        assert code == 1
+        assert said.splitlines()[-1] == f"FAIL {name}: missing: run `wsipipe proportions`, which writes it again"
+        assert wsipipe(capsys, "proportions", out)[0] == 0
+
+
+def test_a_quote_that_is_never_closed_swallows_no_slides(tmp_path: Path, capsys) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "cohort.csv").write_text('path,label\na.png,"x\nb.png,y\n')
+    code, _, err = wsipipe(capsys, "batch", tmp_path / "cohort.csv", "-o", tmp_path / "out")
+    assert code == 2
+    assert "is no CSV (line 2: a quote is opened and never closed): correct the file" in err
+    assert not (tmp_path / "out").exists()
