@@ -1,7 +1,7 @@
 """Compare a finished output with ground truth, slide by slide, matched by slide_id."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from wsipipe.gan.checkpoint import load
 from wsipipe.image.label_image import label_image
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
-from wsipipe.io.truth_files import find_truth, read_mask, read_points
+from wsipipe.io.truth_files import POINTS, TRUTHS, find_truth, read_mask, read_points
 from wsipipe.stored import slide_info
 
 NUCLEI_RADIUS_PX = 10.0
@@ -59,7 +59,7 @@ def evaluate_classes(out: Path, truth: Path, radius_px: float = CLASSES_RADIUS_P
         raise UsageError("holds no labels", "run `wsipipe label` on it first", out.name)
     model = load(folder.model)
     marked, given, seen, n_truth, n_cells = [], [], [], 0, 0
-    for store, path in _pairs(out, truth):
+    for store, path in _pairs(out, truth, POINTS):
         points = read_points(path)
         known = (points.classes != UNCLASSIFIED) & (points.classes != "")
         found, true = match_points(_centres(store), points.xy[known], radius_px)
@@ -107,18 +107,18 @@ def _against_points(pairs: list[tuple[CellStore, Path]], radius_px: float) -> li
     return [*rows, {"slide_id": "all", **dataclasses.asdict(detection_scores(*total.tolist()))}]
 
 
-def _pairs(out: Path, truth: Path) -> Iterator[tuple[CellStore, Path]]:
-    """Finished slides that have a truth file."""
+def _pairs(out: Path, truth: Path, suffixes: Sequence[str] = TRUTHS) -> Iterator[tuple[CellStore, Path]]:
+    """Finished slides that have a truth file of one of these kinds."""
     none = True
     for folder in OutputFolder(out).finished():
-        path = find_truth(truth, folder.slide_id)
+        path = find_truth(truth, folder.slide_id, suffixes)
         if path is not None:
             none = False
             yield CellStore(folder.store), path
     if none:
         raise UsageError(
             "no file there is named like a finished slide of OUT",
-            "name them <slide_id>.png or .csv",
+            f"name them {' or '.join(f'<slide_id>{suffix}' for suffix in suffixes if suffix in ('.png', '.csv'))}",
             f"--truth {truth.name}",
         )
 

@@ -35,7 +35,7 @@ NO_PATIENTS = (
 
 BOOTSTRAP_DRAWS = 1000
 
-_LISTED = 10
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -225,11 +225,14 @@ def _score_row(result: OutOfFold, groups: NDArray[np.intp], seed: int) -> dict[s
 
 
 def tell_left_out(left_out: Sequence[tuple[str, str]], warn: Callable[[str], None], rest: str = "") -> None:
-    """A line on each of the first slides without a partner, and one on all others, which ends with `rest`."""
-    for slide, reason in left_out[:_LISTED]:
-        warn(f"{slide}: {reason}; it is left out")
-    if len(left_out) > _LISTED:
-        warn(f"... and {len(left_out) - _LISTED} more are left out{rest}")
+    """A line on all slides that are without a partner for one reason; it ends with `rest` where not all are named."""
+    for reason in dict.fromkeys(reason for _, reason in left_out):
+        slides = [slide for slide, why in left_out if why == reason]
+        if len(slides) == 1:
+            warn(f"{slides[0]}: {reason}; it is left out")
+        else:
+            more = f", ...{rest}" if len(slides) > _LISTED else ""
+            warn(f"{len(slides)} are left out, each of which {reason}: {', '.join(slides[:_LISTED])}{more}")
 
 
 def write_left_out(slides: LabelledSlides, folder: Path) -> None:

@@ -67,3 +67,13 @@ def test_a_quote_that_is_never_closed_swallows_no_slides(tmp_path: Path, capsys)
     assert code == 2
     assert "is no CSV (line 2: a quote is opened and never closed): correct the file" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_classes_are_evaluated_against_points_and_not_masks(finished: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "tiny.png").touch()
+    code, _, err = wsipipe(capsys, "evaluate", "classes", finished / "out", "--truth", tmp_path)
+    assert code == 2
+    assert err.endswith("no file there is named like a finished slide of OUT: name them <slide_id>.csv\n")
+    (tmp_path / "tiny.csv").write_text("X;Y;Class\n1,5;2;a\n")
+    code, _, err = wsipipe(capsys, "evaluate", "classes", finished / "out", "--truth", tmp_path)
+    assert "no cell lies near a point with a class" in err

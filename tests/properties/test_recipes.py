@@ -57,6 +57,16 @@ def test_values_of_a_wrong_type_are_named(limits, value):
         parse_recipe({stage: {name: value}})
 
 
+def test_kinds_and_limits_are_said_in_plain_words():
+    data = {"working": {"mpp": "0.5"}, "gan": {"classes": True}, "tiling": {"tile_px": 10}}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(data)
+    assert caught.value.what == (
+        "working.mpp must be a number, not '0.5'; tiling.tile_px must be between 128 and 1048576, not 10; "
+        "gan.classes must be a whole number, not true"
+    )
+
+
 @given(st.sets(st.sampled_from([f"{stage}.{name}" for stage, name, _, _ in NUMBERS]), min_size=2, max_size=6))
 def test_all_faults_come_in_one_error(faults):
     data: dict[str, dict[str, object]] = {"nonsense": {}}

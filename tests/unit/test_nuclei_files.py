@@ -174,6 +174,11 @@ def test_unreadable_files_are_one_usage_error(tmp_path: Path, name: str, data: b
         (np.pad(np.full((1, 1), -1, np.int32), ((0, 299), (0, 399))), "from -1 to 0"),
         (np.pad(np.full((1, 1), 1 << 30, np.int32), ((0, 299), (0, 399))), f"to {1 << 30}"),
         (np.pad(np.full((2, 399), 255, np.uint16), ((0, 298), (0, 1))), "label 255 is 100 um wide"),
+        (
+            np.pad(np.full((9, 1), 255, np.uint8), ((0, 291), (0, 399)))
+            * (np.arange(300) % 4 == 0)[:, None].astype("u1"),
+            "is black and white: 255 in 3 places",
+        ),
     ],
 )
 def test_masks_that_cannot_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: Any, says: str) -> None:

@@ -67,6 +67,12 @@ def test_regions_are_relative_to_the_bounds_and_have_holes(tmp_path):
     assert mask[(points_y.ravel()[contained] / 8).astype(int), (points_x.ravel()[contained] / 8).astype(int)].all()
 
 
+@pytest.mark.parametrize("ring", [[[0, 0], [9, 9], [0, 0]], [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]])
+def test_regions_of_no_pixel_are_refused(tmp_path, ring):
+    with pytest.raises(UsageError, match=r"no region as large as a pixel: give its corners in level-0 pixels"):
+        read_regions(region_file(tmp_path, {"type": "Polygon", "coordinates": [ring]}))
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"type": "FeatureCollection", "features": []}', '{"type": "Polygon"}'])
 def test_useless_region_files_are_refused(tmp_path, text):
     path = tmp_path / "r.geojson"

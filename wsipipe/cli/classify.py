@@ -81,7 +81,8 @@ def cv(
     click.echo((out / "scores.json").read_text("utf-8") if as_json else _score_table(found.rows))
     if not as_json and found.p is not None:
         click.echo(f"permutation test, {classifier}: p = {found.p:.4f}")
-    console.say(f"{out}: classify.html, scores.json, slides.csv")
+    more = ", unmatched.csv" if found.slides.left_out else ""
+    console.say(f"{out}: classify.html, scores.json, slides.csv{more}")
     return 0
 
 

@@ -1,16 +1,21 @@
 """`wsipipe evaluate`: an output, or verdicts on slides, against ground truth."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import OUT_ARGUMENT
+from wsipipe.cli.options import OUT_ARGUMENT, Function
 
-_TRUTH = click.option("--truth", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
-                      help="Folder of <slide_id>.png (or .ome.zarr) instance masks or .csv points.")  # fmt: skip
+
+def _truth(words: str) -> Callable[[Function], Function]:
+    folder = click.Path(path_type=Path, exists=True, file_okay=False)
+    return click.option("--truth", required=True, type=folder, help=words)
+
+
 _JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
 _DEBUG = click.option("--debug", is_flag=True, help="Print tracebacks.")
 
@@ -22,7 +27,7 @@ def command() -> None:
 
 @command.command("nuclei")
 @OUT_ARGUMENT
-@_TRUTH
+@_truth("Folder of <slide_id>.png (or .tif, .ome.zarr) instance masks, or of <slide_id>.csv points x,y in level-0 px.")
 @click.option("--radius", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Pixels within which a centre is found.")  # fmt: skip
 @_JSON
@@ -38,7 +43,7 @@ def nuclei(out: Path, truth: Path, radius: float, as_json: bool, debug: bool) ->
 
 @command.command("classes")
 @OUT_ARGUMENT
-@_TRUTH
+@_truth("Folder of <slide_id>.csv points x,y,class in level-0 px.")
 @click.option("--radius", default=6.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Pixels within which a cell is the marked one.")  # fmt: skip
 @_JSON

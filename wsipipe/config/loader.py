@@ -19,6 +19,9 @@ LEAST_SEPARATION = 0.1
 """Sine of the smallest angle between two given stain vectors, about 6 degrees."""
 
 
+_KINDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text in quotes"}
+
+
 def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
     """Build a recipe from nested plain values.
 
@@ -125,11 +128,15 @@ def _sine(a: Triple, b: Triple) -> float:
 def _check(value: Any, hint: type, limits: types.MappingProxyType[Any, Any], where: str, faults: list[str]) -> None:
     fits = _is_number(value) if hint is float else type(value) is hint
     if not fits:
-        faults.append(f"{where} must be {hint.__name__}, not {value!r}")
+        faults.append(f"{where} must be {_KINDS.get(hint, hint.__name__)}, not {_as_toml(value)}")
     elif "choices" in limits and value not in limits["choices"]:
         faults.append(f"{where} must be one of {', '.join(limits['choices'])}, not {value!r}")
     elif "low" in limits and not limits["low"] <= value <= limits["high"]:
-        faults.append(f"{where} must be between {limits['low']:g} and {limits['high']:g}, not {value!r}")
+        faults.append(f"{where} must be between {limits['low']:.7g} and {limits['high']:.7g}, not {value!r}")
+
+
+def _as_toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -23,6 +23,8 @@ MAX_EXTENT_UM = 150.0
 MAX_LABEL = 1 << 24
 """Highest value of a mask."""
 
+_OWN_VALUE = "give every nucleus its own value"
+
 _MASKS, _GEOJSON = (".png", ".tif", ".tiff"), (".geojson", ".json", ".geojson.gz")
 _SUFFIXES = (*_GEOJSON, ".csv", *_MASKS)
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
@@ -111,7 +113,8 @@ def read_nuclei(path: Path, info: SlideInfo) -> GivenNuclei:
 
 
 def _read_mask(path: Path, info: SlideInfo) -> NDArray[np.integer]:
-    from scipy.ndimage import find_objects  # noqa: PLC0415 - slow to load, and only needed where nuclei are given
+    # slow to load, and only needed where nuclei are given
+    from scipy.ndimage import find_objects, generate_binary_structure, label  # noqa: PLC0415
 
     mask = read_mask(path)
     if mask.shape != (info.height_px, info.width_px):
@@ -120,10 +123,15 @@ def _read_mask(path: Path, info: SlideInfo) -> NDArray[np.integer]:
     low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
     if low < 0 or high > MAX_LABEL:
         raise _fault(path, f"has values from {low} to {high}", f"number the nuclei from 1 to at most {MAX_LABEL}")
-    for label, box in enumerate(find_objects(mask), 1):
-        if box is not None:
-            extent = max(part.stop - part.start for part in box) * info.mpp
-            _check_extent(path, f"label {label}", extent, "give every nucleus its own value")
+    found = [(value, box) for value, box in enumerate(find_objects(mask), 1) if box is not None]
+    for value, box in found:
+        extent = max(part.stop - part.start for part in box) * info.mpp
+        _check_extent(path, f"label {value}", extent, _OWN_VALUE)
+    if len(found) == 1:
+        ((value, box),) = found
+        _, pieces = label(mask[box], generate_binary_structure(2, 2))
+        if pieces > 1:  # nuclei in pieces exist, but a mask of one alone is black and white
+            raise _fault(path, f"is black and white: {value} in {pieces} places", _OWN_VALUE)
     return mask
 
 

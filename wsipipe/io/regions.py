@@ -73,4 +73,8 @@ def read_regions(path: Path) -> Regions:
         ) from error
     if not rings:
         raise UsageError("holds no polygon", "draw at least one region", f"--regions {path.name}")
+    outer = [polygon[0] for polygon in rings if polygon]
+    if not any(len(np.unique(ring, axis=0)) > 2 and np.ptp(ring, axis=0).min() >= 1 for ring in outer):
+        what = "holds no region as large as a pixel"
+        raise UsageError(what, "give its corners in level-0 pixels", f"--regions {path.name}")
     return Regions(rings, hashlib.sha256(data).hexdigest()[:16])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,13 @@ class Points:
     classes: NDArray[np.str_]
 
 
-def find_truth(folder: Path, slide_id: str) -> Path | None:
-    """What of `folder` is about a slide: `<slide_id>.png`, `.tif`, `.ome.zarr` or `.csv`."""
-    for suffix in (".png", ".tif", ".tiff", OME_ZARR, ".csv"):
+POINTS = (".csv",)
+TRUTHS = (".png", ".tif", ".tiff", OME_ZARR, *POINTS)
+
+
+def find_truth(folder: Path, slide_id: str, suffixes: Sequence[str] = TRUTHS) -> Path | None:
+    """What of `folder` is about a slide: `<slide_id>` with the first of these suffixes that is there."""
+    for suffix in suffixes:
         if (folder / f"{slide_id}{suffix}").exists():
             return folder / f"{slide_id}{suffix}"
     return None
