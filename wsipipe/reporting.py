@@ -141,7 +141,13 @@ def _words(timing: str) -> str:
 
 
 def _thumbnail(store: CellStore) -> NDArray[np.uint8]:
-    """The whole slide, its longer side at most _THUMBNAIL_PX; small slides are enlarged by the browser."""
+    """The whole slide, its longer side at most _THUMBNAIL_PX; small slides are enlarged by the browser.
+
+    Of a picture no larger than a sampled block, such as a tile of a public data set, that block is sharper.
+    """
+    grid, details = store.attributes["grid"], store.array("details")
+    if details.shape[:3] == (1, grid["height_px"], grid["width_px"]):
+        return np.asarray(details[0], np.uint8)
     overview = np.asarray(store.array("overview")[:])
     shrink = max(1.0, max(overview.shape[:2]) / _THUMBNAIL_PX)
     size = (max(1, round(overview.shape[1] / shrink)), max(1, round(overview.shape[0] / shrink)))

@@ -97,6 +97,13 @@ def test_counts_shares_and_intervals_are_words_and_bars() -> None:
     assert 'class="interval" style="left:72.00%;width:6.00%"' in page
     without = slide_page(report(classes=[class_report("a", (0, 0, 0), 1, interval=None)], measurements=[]))
     assert "interval" not in Page(without).text
+    assert 'class="bar"' not in slide_page(report(classes=[class_report("a", (0, 0, 0), 0)], measurements=[]))
+
+
+def test_no_picture_is_much_higher_than_the_window() -> None:
+    tall = np.full((2800, 56, 3), 200, np.uint8)
+    page = slide_page(report(thumbnail=tall, details=[Detail(tall, 0.25, "At x 5", [])]))
+    assert re.findall(r'class="stage" style="max-width:([\d.]+)vh"', page) == ["2.40"] * 3
 
 
 def test_classes_are_told_apart_by_number_too() -> None:

@@ -91,3 +91,14 @@ def test_details_hold_the_outlines_that_reach_into_them(tmp_path: Path, store: C
     assert detail.um_per_px == 0.25
     centres = [ring.mean(axis=0) for _, ring in detail.rings]
     assert min(np.abs(centre - (60, 60)).max() for centre in centres) < 1
+
+
+@pytest.mark.parametrize(("n_blocks", "sharp"), [(1, True), (2, False)])
+def test_a_picture_no_larger_than_a_block_is_shown_as_sharp_as_it_is(
+    tmp_path: Path, n_blocks: int, sharp: bool
+) -> None:
+    blocks = np.random.default_rng(0).integers(0, 255, (n_blocks, 200, 200, 3), np.uint8)
+    out = made_up_output(tmp_path, N, 200, {"details": blocks}, {"details_xy": [[0.0, 0.0]] * n_blocks})
+    store = CellStore(out / "made-up" / "cells.zarr")
+    shown = report(store, None).thumbnail
+    np.testing.assert_array_equal(shown, blocks[0] if sharp else store.array("overview")[:])

@@ -119,14 +119,14 @@ def test_given_vectors_are_kept_at_length_one_and_only_maxima_are_fitted() -> No
 @pytest.mark.parametrize(
     ("blocks", "reason"),
     [
-        (np.full((2, 64, 64, 3), 240, np.uint8), "reference maxima: only 0 stained pixels"),
+        (np.full((2, 64, 64, 3), 240, np.uint8), "the reference maxima stand in: only 0 stained pixels"),
         (
             stained(H_DAB, np.random.default_rng(0).uniform(0.2, 1, (2, 64, 64)), np.zeros((2, 64, 64))),
-            "reference maximum: the second stain is absent",
+            "the reference maximum stands in: the second stain is absent",
         ),
         (
             stained(H_DAB, np.zeros((2, 64, 64)), np.random.default_rng(0).uniform(0.2, 1, (2, 64, 64))),
-            "reference maximum: the first stain is absent",
+            "the reference maximum stands in: the first stain is absent",
         ),
     ],
     ids=["glass", "no marker", "no haematoxylin"],

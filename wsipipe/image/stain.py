@@ -201,11 +201,13 @@ def _given_stains(od: Floats, config: StainConfig) -> _Stains:
     """The recipe's vectors; where a stain is absent (often the marker is) its reference maximum leaves it as it is."""
     vectors = (_triple(unit(np.asarray(config.stain_1))), _triple(unit(np.asarray(config.stain_2))))
     if len(od) < MIN_PIXELS:
-        return _Stains(vectors, REFERENCE.max_od, f"reference maxima: only {len(od)} stained pixels in the sample")
+        return _Stains(
+            vectors, REFERENCE.max_od, f"the reference maxima stand in: only {len(od)} stained pixels in the sample"
+        )
     found = _max_od(od, vectors)
     names = ("first", "second")
     absent = [name for name, value in zip(names, found, strict=True) if value < MIN_MAX_OD]
-    fallback = f"reference maximum: the {' and the '.join(absent)} stain is absent" if absent else ""
+    fallback = f"the reference maximum stands in: the {' and the '.join(absent)} stain is absent" if absent else ""
     return _Stains(vectors, _or_usual(found), fallback)
 
 
@@ -229,7 +231,7 @@ def _reference(reason: str, od: Floats | None = None) -> _Stains:
         found = _max_od(od, REFERENCE.vectors)
         factor = max(value / usual for value, usual in zip(found, REFERENCE.max_od, strict=True))
     first, second = (usual * max(factor, MIN_MAX_OD) for usual in REFERENCE.max_od)
-    return _Stains(REFERENCE.vectors, (first, second), f"reference stain vectors: {reason}")
+    return _Stains(REFERENCE.vectors, (first, second), f"the reference stain vectors stand in: {reason}")
 
 
 def _or_usual(found: tuple[float, float]) -> tuple[float, float]:
@@ -255,7 +257,11 @@ def _fit_reinhard(
     lab = [row[0] * logs[0] + row[1] * logs[1] + row[2] * logs[2] for row in LOG_LMS_TO_LAB]
     mean, std = [float(v.mean()) for v in lab], [float(v.std()) for v in lab]
     if min(std) < 1e-3:
-        return REFERENCE.lab_mean, REFERENCE.lab_std, "reference colour statistics: the sample has a single colour"
+        return (
+            REFERENCE.lab_mean,
+            REFERENCE.lab_std,
+            "the reference colour statistics stand in: the sample has a single colour",
+        )
     return _triple(mean), _triple(std), ""
 
 

@@ -20,6 +20,9 @@ _DASHES = ("", "6 2", "2 2", "8 2 2 2", "4 4", "1 2")
 """Line styles of the outlines of class 0, 1, ...: not colour alone."""
 
 
+_TALLEST_VH = 120
+"""Height of a picture, at most, in hundredths of the window's: a core biopsy may be fifty times as high as wide."""
+
 STRIP_PATCHES = 16
 """Patches that fill a strip."""
 
@@ -57,10 +60,15 @@ def _map(base: str, kind: str, report: SlideReport, layers: list[tuple[str, str]
     height, width = report.thumbnail.shape[:2]
     picture = image(base, f"{report.slide_id}: the whole slide", width, height, kind)
     return (
-        f'<div class="map"><div class="stage">{picture}{"".join(layer for layer, _ in layers)}'
+        f'<div class="map">{_stage(width, height)}{picture}{"".join(layer for layer, _ in layers)}'
         f"{scale_bar(report.width_um / width, width)}</div><fieldset><legend>{legend}</legend>"
         f"{''.join(box for _, box in layers)}</fieldset></div>"
     )
+
+
+def _stage(width: int, height: int) -> str:
+    """What a picture stands in: as wide as there is room, but no higher than _TALLEST_VH."""
+    return f'<div class="stage" style="max-width:{_TALLEST_VH * width / height:.2f}vh">'
 
 
 def shares(report: SlideReport) -> str:
@@ -87,11 +95,11 @@ def _share_row(index: str, one: ClassReport, n_cells: int, intervals: bool) -> s
         line = f'<span class="interval" style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></span>'
     elif intervals:
         words = "<td>-</td>"
+    bar = f'<span class="bar" style="width:{100 * share:.2f}%;background:{one.cell_class.hex}"></span>'
     return (
         f'<tr><th scope="row">{mark(index, one.cell_class)} {text(one.cell_class.name)}</th><td>{one.count:,}</td>'
         f'<td>{100 * share:.1f} %</td>{words}<td class="track" aria-hidden="true"><div>'
-        f'<span class="bar" style="width:{100 * share:.2f}%;background:{one.cell_class.hex}"></span>{line}'
-        "</div></td></tr>"
+        f"{bar if one.count else ''}{line}</div></td></tr>"
     )
 
 
@@ -197,7 +205,8 @@ def _detail(detail: Detail, report: SlideReport) -> str:
             groups.append(f"{title}</path>")
     alt = text(f"{detail.caption}, {len(detail.rings)} nuclei outlined")
     return (
-        f'<figure><div class="stage"><svg class="detail" viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
+        f"<figure>{_stage(width, height)}"
+        f'<svg class="detail" viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">'
         f'<image href="{jpeg_uri(detail.rgb)}" width="{width}" height="{height}"/>{"".join(groups)}</svg>'
         f"{scale_bar(detail.um_per_px, width)}</div><figcaption>{text(detail.caption)}</figcaption></figure>"
     )

@@ -57,7 +57,7 @@ tbody tr, table > tr { border-top: 1px solid var(--line); }
   font-size: 0.8125rem; line-height: 1.5; font-variant-numeric: tabular-nums; }
 .mark:empty::before { content: " "; white-space: pre; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.5rem 1.25rem; }
-.grid > figure > img { width: 100%; }
+.grid > figure > img { width: 100%; max-height: 60vh; object-fit: contain; object-position: left; }
 .large { grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); }
 .grid figcaption { display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.4rem; padding-top: 0.4rem;
   overflow-wrap: anywhere; }
@@ -86,7 +86,7 @@ summary { cursor: pointer; color: var(--soft); margin-top: 1rem; font-size: 0.87
 .facts th { color: var(--soft); white-space: nowrap; }
 .facts td { overflow-wrap: anywhere; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); }
-@media (max-width: 48rem) { .strip { grid-template-columns: 1fr; }
+@media (max-width: 48rem) { .strip { grid-template-columns: minmax(34rem, 1fr); overflow-x: auto; }
   .large { grid-template-columns: 1fr; } .shares .track { display: none; }
   .facts th { white-space: normal; } }
 @media (max-width: 64rem) {
