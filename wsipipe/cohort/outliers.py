@@ -11,7 +11,11 @@ LIMIT = 3.5
 LEAST_SLIDES = 8
 """Of fewer slides nothing is said."""
 
+USUAL_SHARE = 0.8
+"""So many of the slides are usual, however they differ: where more lie far off, they are another kind of slides."""
+
 _MAD_TO_SD = 1.4826
+_USUAL_TO_SD = 1 / 1.2816
 _MEAN_AD_TO_SD = 1.2533
 
 
@@ -24,6 +28,8 @@ def outliers(
 
     The modified z-score of Iglewicz and Hoaglin, How to Detect and Handle Outliers (ASQC, 1993): distance from the
     median over the scaled median absolute deviation; where that is zero, over the scaled mean absolute deviation.
+    The deviation that USUAL_SHARE of the slides keep within, scaled likewise, counts if it is larger: a class that the
+    tumours of a cohort have, and its normal slides not, makes none of them an outlier.
 
     Parameters
     ----------
@@ -61,7 +67,8 @@ def _beyond(values: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.zeros(len(values), bool)
     median = float(np.median(known))
     distance = np.abs(known - median)
-    spread = _MAD_TO_SD * float(np.median(distance)) or _MEAN_AD_TO_SD * float(distance.mean())
+    usual = _USUAL_TO_SD * float(np.quantile(distance, USUAL_SHARE, method="lower"))
+    spread = max(_MAD_TO_SD * float(np.median(distance)), usual) or _MEAN_AD_TO_SD * float(distance.mean())
     return np.asarray((np.abs(values - median) > LIMIT * spread) & (spread > 0))
 
 
