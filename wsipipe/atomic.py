@@ -48,7 +48,12 @@ def sweep(folder: Path, name: str = "") -> None:
 def _replacing(path: Path, mode: Literal["w", "wb"]) -> Iterator[IO[Any]]:
     # The name starts with a dot and ends in .part: no reader, and no glob for the real ending, takes it up.
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
-    opened: IO[Any] = temporary.open("x+b") if mode == "wb" else temporary.open("x+", encoding="utf-8", newline="")
+    opened: IO[Any]
+    try:
+        opened = temporary.open("x+b") if mode == "wb" else temporary.open("x+", encoding="utf-8", newline="")
+    except OSError as error:
+        error.filename = str(path)  # the name that is known outside
+        raise
     try:
         with opened as file:
             yield file

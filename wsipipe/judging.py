@@ -25,6 +25,7 @@ from wsipipe.io.verdict_files import (
 )
 from wsipipe.judged_by import JUDGED_BY, rows_of, vectors_for, with_judged_by
 from wsipipe.progress import Reporter
+from wsipipe.records import words_for
 from wsipipe.verdicts import load_slides, tell_left_out, write_left_out
 
 SEEN = "the classifier was fitted to it"
@@ -126,7 +127,7 @@ def _check_model(classifier: Classifier, classifier_file: Path, table: Proportio
 def reason_text(found: list[Reason], names: tuple[str, ...]) -> str:
     """What speaks for a verdict, best first: `c3 21.0 % (usually 8.1 %); ...`.
 
-    Of profiles, `c3 410 per mm2 (usually 160 per mm2, its log_area_um2 above usual); ...`.
+    Of profiles, `c3 410 per mm2 (usually 160 per mm2, its area (log um2) above usual); ...`.
     """
     return "; ".join(f"{names[r.index]} {_much(r)}{_look_text(r.look)})" for r in found)
 
@@ -140,7 +141,7 @@ def _much(reason: Reason) -> str:
 
 
 def _look_text(look: tuple[str, bool] | None) -> str:
-    return f", its {look[0]} {'above' if look[1] else 'below'} usual" if look else ""
+    return f", its {words_for(look[0])} {'above' if look[1] else 'below'} usual" if look else ""
 
 
 def evaluate_slides(predictions: Path, labels: Path, warn: Callable[[str], None]) -> dict[str, Any]:

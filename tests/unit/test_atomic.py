@@ -62,6 +62,16 @@ def test_a_missing_folder_is_the_callers_error(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_the_error_names_the_file_that_was_to_be_written(tmp_path: Path, mode: str) -> None:
+    with (
+        pytest.raises(OSError, match="none") as caught,
+        atomic_write(tmp_path / "none" / "a.csv", mode),
+    ):
+        pass
+    assert caught.value.filename == str(tmp_path / "none" / "a.csv")
+
+
 def test_the_longest_name_a_file_system_takes_still_works(tmp_path: Path) -> None:
     name = "x" * 251 + ".csv"
     with atomic_write(tmp_path / name) as f:
