@@ -192,10 +192,9 @@ def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassP
     StoreError
         If a slide is not labelled.
     """
-    out = OutputFolder(out_path)
-    model = _model_of(out)
-    stores = [store for _, store in _stores(out)]
-    return class_names(out, model), class_profiles(stores, model.hash, model.config.classes)
+    out, model = OutputFolder(out_path), _model_of(OutputFolder(out_path))
+    profiles = class_profiles([store for _, store in _stores(out)], model.hash, model.config.classes)
+    return class_names(out, model), profiles
 
 
 def suggest_classes(out_path: Path, seed: int) -> Suggestion:
@@ -206,8 +205,7 @@ def suggest_classes(out_path: Path, seed: int) -> Suggestion:
     TrainingError
         If there are too few cells.
     """
-    stores = [store for _, store in _stores(OutputFolder(out_path))]
-    return suggest_number(stores, load_recipe("default").gan, seed)
+    return suggest_number([store for _, store in _stores(OutputFolder(out_path))], load_recipe("default").gan, seed)
 
 
 def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) -> int:
@@ -265,14 +263,17 @@ def _model_of(out: OutputFolder) -> Model:
 
 
 def _label_all(out: OutputFolder, model: Model | None, settings: Settings, report: Reporter) -> int:
-    """Label what is not labelled yet, and bring every table up to date."""
-    for folder, store in _stores(out):
-        if model is not None:
-            label_store(store, model, settings, report)
-        write_tables(out, folder, store, model)
-    _show_training(out, model)
-    write_proportions(out, model, settings.recipe.proportions.intervals)
-    renew_page(out, model, class_names(out, model, report))
+    """Label what is not labelled yet, and bring every table up to date; one process at a time."""
+    with out.writing():
+        done = []  # another run may finish a slide meanwhile, and will add it
+        for folder, store in _stores(out):
+            if model is not None:
+                label_store(store, model, settings, report)
+            write_tables(out, folder, store, model)
+            done.append(folder)
+        _show_training(out, model)
+        write_proportions(out, model, done, settings.recipe.proportions.intervals)
+        renew_page(out, model, class_names(out, model, report))
     report.say(f"{out.path.name}: {left_in(out)}, and per slide cells.csv, cells.geojson and report.html")
     return 0
 
@@ -296,5 +297,4 @@ def _stores(out: OutputFolder) -> Iterator[tuple[SlideFolder, CellStore]]:
         raise StoreError(
             "holds no finished slide", "run `wsipipe segment` or `wsipipe run` into it first", out.path.name
         )
-    for folder in finished:
-        yield folder, CellStore(folder.store)
+    yield from ((folder, CellStore(folder.store)) for folder in finished)

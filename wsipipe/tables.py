@@ -48,7 +48,8 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
         made_by["labels"] = {"computed": labels.computed}
     digests = {path.name: [path.stat().st_size, _file_digest(path)] for path in (csv_path, geojson_path)}
     folder.note(state="labelled" if model else "segmented", **made_by, tables=shown, digests=digests)
-    sweep(folder.path)
+    if facts.get("state") != "segmenting":  # else another run may be at work there
+        sweep(folder.path)
 
 
 def table_faults(folder: SlideFolder, *, sizes_only: bool = False) -> list[str]:
@@ -79,14 +80,16 @@ def write_report(
         file.write(page)
 
 
-def write_proportions(out: OutputFolder, model: Model | None, intervals: bool = False) -> None:
-    """proportions.csv, expected.csv and profiles.csv: of every finished slide, by slide_id.
+def write_proportions(
+    out: OutputFolder, model: Model | None, done: Sequence[SlideFolder], intervals: bool = False
+) -> None:
+    """proportions.csv, expected.csv and profiles.csv of these finished slides.
 
     Needs labels, or no cells.
     """
-    if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
+    if model is None and any(len(CellStore(folder.store)) for folder in done):
         return
-    write_rows(out, model, [slide_row(CellStore(folder.store), model, intervals) for folder in out.finished()])
+    write_rows(out, model, [slide_row(CellStore(folder.store), model, intervals) for folder in done])
 
 
 def has_intervals(out: OutputFolder) -> bool:

@@ -33,7 +33,7 @@ def test_run_gives_every_file_of_the_contract(finished: Path) -> None:
     out = finished / "out"
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and "cells.zarr" not in p.parts}
     assert names == {
-        "proportions.csv", "expected.csv", "model.safetensors", "classes.toml", "training.html",
+        "proportions.csv", "expected.csv", "model.safetensors", "classes.toml", "training.html", ".tables.lock",
         *(f"tiny/{n}" for n in ("cells.csv", "cells.geojson", "report.html", "run.json")),
     }  # fmt: skip
     assert (out / "tiny" / "cells.zarr" / "zarr.json").is_file()

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -154,6 +155,14 @@ class OutputFolder:
             file.write(secrets.token_hex(8))
             file.flush()
             yield self.token()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only process that labels slides and writes tables here; waits while another does."""
+        with (self.path / ".tables.lock").open("w", encoding="ascii") as file:
+            with contextlib.suppress(OSError):  # some file systems have no locks
+                take(file, math.inf)
+            yield
 
     def token(self) -> str:
         """What the batch at work here wrote into its lock; "" when the folder is not the one or cannot be seen."""
