@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from tests.calls import must_succeed, wsipipe
-from tests.synth import write_tiny_slide
+from tests.synth import tiny_slide, write_tiny_slide
 
 ONE_WORKER = ("--workers", "1")
 
@@ -77,3 +78,13 @@ def test_classes_are_evaluated_against_points_and_not_masks(finished: Path, tmp_
     (tmp_path / "tiny.csv").write_text("X;Y;Class\n1,5;2;a\n")
     code, _, err = wsipipe(capsys, "evaluate", "classes", finished / "out", "--truth", tmp_path)
     assert "no cell lies near a point with a class" in err
+
+
+def test_info_tells_what_a_run_goes_on_with_from_what_stops_it(tmp_path: Path, capsys) -> None:
+    tifffile.imwrite(tmp_path / "plain.tif", tiny_slide().rgb, photometric="rgb")
+    code, said, _ = wsipipe(capsys, "info", tmp_path / "plain.tif", "--mpp", "0.5")
+    assert code == 0
+    assert said.splitlines()[-1].startswith("warning: read by tiffslide, because OpenSlide cannot open it")
+    code, said, _ = wsipipe(capsys, "info", tmp_path / "plain.tif")
+    assert code == 1
+    assert said.splitlines()[-1].startswith("problem: microns per pixel are not in the metadata")

@@ -15,7 +15,7 @@ from wsipipe.errors import WsipipeError
 @options("mpp", "debug")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def command(slide: Path, mpp: float | None, debug: bool, as_json: bool) -> int:  # noqa: ARG001
-    """Print metadata of SLIDE, and problems if there are any (exit code 1 then)."""
+    """Print metadata of SLIDE, warnings, and problems at which a run would stop (exit code 1 then)."""
     from wsipipe.io.slide import probe  # noqa: PLC0415 - heavy
 
     try:
@@ -30,7 +30,7 @@ def command(slide: Path, mpp: float | None, debug: bool, as_json: bool) -> int: 
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
-    """One fact a line; levels and problems a line each."""
+    """One fact a line; levels, warnings and problems a line each."""
     lines = []
     for key, value in facts.items():
         name = "fitting recipe" if key == "recipe" else key

@@ -163,6 +163,8 @@ def open_slide(
 def probe(path: Path, mpp: float | None = None) -> dict[str, Any]:
     """What `wsipipe info` shows: plain values only, also for a slide without microns per pixel.
 
+    Warnings are what a run would say and go on, problems what it would stop at.
+
     Raises
     ------
     UnreadableSlideError
@@ -171,13 +173,13 @@ def probe(path: Path, mpp: float | None = None) -> dict[str, Any]:
     reader = open_reader(path)
     try:
         facts = reader.facts
-        problems = list(facts.warnings)
+        warnings, problems = list(facts.warnings), []
         value, source = mpp, "--mpp"
         if value is None:
             value, source = stated_mpp(facts), "metadata"
         fault = missing_mpp(facts, value, source)
         if fault is None:
-            problems += resolve_mpp(facts, mpp, "--mpp")[2]
+            warnings += resolve_mpp(facts, mpp, "--mpp")[2]
         else:
             problems.append(f"{fault.what}: {fault.remedy}")
             value, source = None, "none"
@@ -210,6 +212,7 @@ def probe(path: Path, mpp: float | None = None) -> dict[str, Any]:
         "recipe": None if value is None else fitting_recipe(value),
         "properties": dict(facts.properties),
         "fingerprint": fingerprint(path),
+        "warnings": warnings,
         "problems": problems,
     }
 
