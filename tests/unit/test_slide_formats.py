@@ -34,6 +34,18 @@ def test_jpeg(tmp_path: Path) -> None:
     assert np.abs(read_all(write_image(tmp_path / "a.JPG", pixels, quality=95)).astype(int) - pixels).max() <= 4
 
 
+def test_a_picture_that_viewers_turn_is_read_as_it_is_stored_and_that_is_said(tmp_path: Path) -> None:
+    pixels, turned = smooth(130, 90), Image.Exif()
+    turned[274] = 6
+    path = write_image(tmp_path / "a.jpg", pixels, quality=95, exif=turned)
+    with open_slide(path, mpp=0.5) as slide:
+        assert (slide.info.width_px, slide.info.height_px) == (130, 90)
+        assert "as they are stored" in slide.info.warnings[0]
+    for exif in (b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0garbage of a camera"):
+        with open_slide(write_image(path, pixels, exif=exif), mpp=0.5) as slide:
+            assert not slide.info.warnings
+
+
 def test_what_a_reader_hands_out_can_be_written_to(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(130, 90))
     first = read_all(path)

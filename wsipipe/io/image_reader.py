@@ -1,5 +1,7 @@
 """Plain PNG, JPEG and TIFF images through Pillow: one level, decoded whole."""
 
+import contextlib
+import struct
 import threading
 import warnings
 import weakref
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from wsipipe.errors import UnreadableSlideError, told
 from wsipipe.io.metadata import mpp_from_dpi, number
@@ -23,6 +25,8 @@ MAX_IMAGE_PX = 1 << 29
 _DIRECT = frozenset({"L", "LA", "RGB", "RGBA"})
 _CONVERTED = {"1": "L", "P": "RGBA", "PA": "RGBA"}
 _SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L"})
+_EXIF_FAULTS = (SyntaxError, struct.error, ValueError, LookupError, TypeError, OSError)
+"""What Pillow raises on damaged EXIF."""
 _CONVERT = "convert it to an 8-bit RGB PNG or to a pyramidal RGB TIFF"
 
 _decoded: weakref.WeakValueDictionary[tuple[Path, int, int], NDArray[np.uint8]] = weakref.WeakValueDictionary()
@@ -89,6 +93,8 @@ def _facts(image: Image.Image, reasons: tuple[str, ...]) -> Facts:
     warned = [f"read whole as a plain image ({'; '.join(reasons)})"] if reasons else []
     if image.mode in _SIXTEEN_BIT | {"L", "LA", "1"}:
         warned.append(GREY_WARNING)
+    if _is_turned(image):
+        warned.append("viewers show it turned (EXIF); coordinates are of the pixels as they are stored")
     dpi = image.info.get("dpi", (None, None))
     return Facts(
         reader="image",
@@ -99,6 +105,15 @@ def _facts(image: Image.Image, reasons: tuple[str, ...]) -> Facts:
         properties={"image.format": image.format or "", "image.mode": image.mode},
         warnings=tuple(warned),
     )
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether a camera says that it was held askew."""
+    if image.format != "JPEG":  # for others Pillow would decode the image to find out
+        return False
+    with contextlib.suppress(*_EXIF_FAULTS), warnings.catch_warnings(action="ignore"):
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    return False
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:
