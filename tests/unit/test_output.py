@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 
 import numpy as np
@@ -65,6 +66,16 @@ def test_regions_are_relative_to_the_bounds_and_have_holes(tmp_path):
     points_y, points_x = np.mgrid[205:255, 105:195] + 0.5
     contained = regions.contains(bounds, points_x.ravel(), points_y.ravel())
     assert mask[(points_y.ravel()[contained] / 8).astype(int), (points_x.ravel()[contained] / 8).astype(int)].all()
+
+
+def test_compressed_regions_are_the_same_regions(tmp_path):
+    plain = region_file(tmp_path, {"type": "Polygon", "coordinates": [[[0, 0], [90, 0], [90, 50], [0, 50]]]})
+    packed = tmp_path / "regions.geojson.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_regions(packed).digest == read_regions(plain).digest
+    packed.write_bytes(packed.read_bytes()[:40])
+    with pytest.raises(UsageError, match=r"regions\.geojson\.gz"):
+        read_regions(packed)
 
 
 @pytest.mark.parametrize("ring", [[[0, 0], [9, 9], [0, 0]], [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]])

@@ -1,7 +1,9 @@
 """Polygons that an analysis stays inside of, as QuPath exports them (GeoJSON)."""
 
+import gzip
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +56,7 @@ class Regions:
 
 
 def read_regions(path: Path) -> Regions:
-    """Read every Polygon and MultiPolygon of a GeoJSON file.
+    """Read every Polygon and MultiPolygon of a GeoJSON file, which may be compressed (.geojson.gz).
 
     Raises
     ------
@@ -63,11 +65,13 @@ def read_regions(path: Path) -> Regions:
     """
     try:
         data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
         document = json.loads(data)
         rings = tuple(
             tuple(positions(ring) for ring in polygon) for kind, polygon in geometries(document) if kind == "Polygon"
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"not a readable GeoJSON file ({error})", "export annotations as GeoJSON", f"--regions {path.name}"
         ) from error
