@@ -47,3 +47,10 @@ def test_a_terminal_without_a_letter_shows_its_number(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"slide_id: \\u03b2" in done.stdout
+
+
+def test_windows_is_told_where_it_works() -> None:
+    code = "import sys; sys.platform = 'win32'; import wsipipe.cli.main"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: wsipipe does not run on Windows itself: use it in WSL 2 or in Docker\n"
