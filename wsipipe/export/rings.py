@@ -46,10 +46,12 @@ def simple_rings(cells: Cells) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     bad = _invalid(xy, offset)
     if not len(bad):
         return xy, offset
-    rings = np.split(xy, offset[1:-1])
-    for i in bad:
-        rings[i] = _simple(rings[i], cells.bbox_px[i])
-    return np.concatenate(rings), np.concatenate([[0], np.cumsum([len(ring) for ring in rings])]).astype(np.int64)
+    length, parts, done = np.diff(offset), [], 0
+    for i in bad.tolist():
+        ring = _simple(xy[offset[i] : offset[i + 1]], cells.bbox_px[i])
+        parts += [xy[done : offset[i]], ring]
+        done, length[i] = offset[i + 1], len(ring)
+    return np.concatenate([*parts, xy[done:]]), np.concatenate([[0], np.cumsum(length)])
 
 
 def _invalid(xy: NDArray[np.float32], offset: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -87,13 +89,14 @@ def _simple(ring: NDArray[np.float32], box: NDArray[np.int32]) -> NDArray[np.flo
 def _cut_corners(ring: NDArray[np.float32]) -> NDArray[np.float32]:
     """The ring without the corners to which it comes more than once."""
     open_ring = ring[:-1].astype(np.float64)
-    _, which, times = np.unique(np.round(open_ring, DECIMALS), axis=0, return_inverse=True, return_counts=True)
+    places = np.round(open_ring, DECIMALS) @ (1.0, 1j)
+    _, which, times = np.unique(places, return_inverse=True, return_counts=True)
     before, after = np.roll(open_ring, 1, axis=0) - open_ring, np.roll(open_ring, -1, axis=0) - open_ring
     length = np.hypot(*after.T)[:, None]
     if not length.all():
         return ring
     reach = min(_CUT_PX, length.min() / 4)
-    twice = np.repeat((times[which.ravel()] > 1)[:, None], 2, axis=1)
+    twice = np.repeat((times[which] > 1)[:, None], 2, axis=1)
     first = open_ring + before / np.roll(length, 1, axis=0) * reach
     second = open_ring + after / length * reach
     pairs = np.stack([np.where(twice, first, open_ring), np.where(twice, second, open_ring)], axis=1)
