@@ -88,3 +88,20 @@ def test_info_tells_what_a_run_goes_on_with_from_what_stops_it(tmp_path: Path, c
     code, said, _ = wsipipe(capsys, "info", tmp_path / "plain.tif")
     assert code == 1
     assert said.splitlines()[-1].startswith("problem: microns per pixel are not in the metadata")
+
+
+def test_what_cannot_be_written_is_told_before_hours_of_work(finished: Path, tmp_path: Path, capsys) -> None:
+    table = finished / "out" / "proportions.csv"
+    (tmp_path / "file").touch()
+    (tmp_path / "labels.csv").write_text("slide,label\ntiny,a\n")
+    train = ("train", finished / "out", "--model-out")
+    predict = ("classify", "predict", table, "--classifier", tmp_path / "file", "-o")
+    for call in (train, predict):
+        code, _, err = wsipipe(capsys, *call, tmp_path / "none" / "new")
+        said = f"error: {call[-1]} new: its folder does not exist: make it, or name another\n"
+        assert (code, err) == (2, said)
+    for call in ("cv", "fit"):
+        code, _, err = wsipipe(
+            capsys, "classify", call, table, "--labels", tmp_path / "labels.csv", "-o", tmp_path / "file" / "new"
+        )
+        assert (code, err) == (2, "error: -o new: cannot be written to: name another folder\n")

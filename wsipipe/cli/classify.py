@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import options
+from wsipipe.cli.options import new_file, new_folder, options
 from wsipipe.errors import UsageError
 
 _CLASSIFIERS = ("linear-svm", "rbf-svm", "logistic", "k-means")
@@ -25,7 +25,7 @@ _PROPORTIONS = click.argument("proportions", type=click.Path(path_type=Path, exi
 _LABELS = click.option("--labels", required=True, type=_FILE, metavar="CSV",
                        help="Columns slide_id (extension or not), label, and patient where known.")  # fmt: skip
 _FOLDER = click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-                       metavar="DIR", help="Folder to write into.")  # fmt: skip
+                       metavar="DIR", callback=new_folder, help="Folder to write into.")  # fmt: skip
 _BY = click.option("--by", "judged_by", type=click.Choice(("profiles", "expected", "counted")), default=None,
                    help="What to judge by: cells of each class per mm2 and how they look (profiles.csv beside the "
                    "table), expected shares (expected.csv), or counted cells; unless said, profiles where they are "
@@ -120,7 +120,7 @@ def fit(
 @_PROPORTIONS
 @click.option("--classifier", required=True, type=_FILE, metavar="FILE", help="A classifier.json of `classify fit`.")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="CSV",
-              help="Where to write the verdicts.")  # fmt: skip
+              callback=new_file, help="Where to write the verdicts.")  # fmt: skip
 @options("debug")
 def predict(proportions: Path, classifier: Path, out: Path, debug: bool) -> int:  # noqa: ARG001
     """A verdict, probabilities and reasons for every slide."""

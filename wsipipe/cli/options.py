@@ -1,5 +1,6 @@
 """Options that mean the same in every command, and how they become settings."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ import click
 
 from wsipipe.config import Settings, load_recipe, parse_recipe
 from wsipipe.csvtext import decimal
+from wsipipe.errors import UsageError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,6 +19,23 @@ def _number(text: str) -> float:
         return decimal(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no number: write it like 0.25") from None
+
+
+def new_file(_context: click.Context, parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Callback of an option that names a file to write: better told now than after an hour's work."""
+    if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+        what = "its folder cannot be written to" if file.parent.is_dir() else "its folder does not exist"
+        raise UsageError(what, "make it, or name another", f"{parameter.opts[0]} {file.name}")
+    return file
+
+
+def new_folder(_context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """Callback of an option that names a folder to write into, which need not be there."""
+    if folder is not None:
+        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+            raise UsageError("cannot be written to", "name another folder", f"{parameter.opts[0]} {folder.name}")
+    return folder
 
 
 SLIDES = click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")

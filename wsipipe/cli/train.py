@@ -6,13 +6,13 @@ from typing import Any
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import FOLDER, options, settings
+from wsipipe.cli.options import FOLDER, new_file, options, settings
 
 
 @click.command("train")
 @click.argument("outs", nargs=-1, required=True, type=FOLDER, metavar="OUT...")
 @click.option("--model-out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Where to write the model (.safetensors).")  # fmt: skip
+              callback=new_file, help="Where to write the model (.safetensors).")  # fmt: skip
 @options("recipe", "classes", "device", "seed", "overwrite", "debug")
 def command(outs: tuple[Path, ...], model_out: Path, **chosen: Any) -> int:
     """Train one model on the stored cells of every OUT."""
