@@ -3,6 +3,7 @@
 import pytest
 
 from wsipipe.errors import ResolutionError
+from wsipipe.io.levels import true_levels
 from wsipipe.io.pyramid import fitting_recipe, make_grid, overview_grid
 from wsipipe.records import Level
 
@@ -40,6 +41,14 @@ def test_levels_out_of_proportion_are_passed_over() -> None:
     levels = (Level(8000, 100, 1), Level(1000, 12, 8), Level(500, 7, 16))
     assert make_grid(levels, 0.5, 4.0).level == 0
     assert make_grid(levels, 0.5, 8.0).level == 0
+
+
+def test_levels_padded_to_whole_tiles_are_passed_over() -> None:
+    """Philips' DICOM: their ratios are not what they were reduced by, and places would drift by hundreds of pixels."""
+    sizes = [(39936, 30720), (20480, 15360), (10240, 8192)]
+    levels = true_levels(sizes, [(39936 / w + 30720 / h) / 2 for w, h in sizes])
+    assert make_grid(levels, 0.25, 0.5) == make_grid(levels[:1], 0.25, 0.5)
+    assert overview_grid(levels, 0.25, 8.0, 10**9).level == 0
 
 
 @pytest.mark.parametrize(

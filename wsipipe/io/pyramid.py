@@ -9,6 +9,9 @@ from wsipipe.records import Grid, Level
 from wsipipe.units import LEVEL_TOLERANCE, UPSAMPLE_LIMIT
 
 _SHAPE_TOLERANCE = 0.02
+_ROUNDED_PX = 2
+"""Pixels of a level that rounding adds or takes."""
+
 _ROUNDING = 1e-6
 """Relative differences that are rounding errors."""
 
@@ -64,12 +67,14 @@ def fitting_recipe(slide_mpp: float) -> str | None:
 
 
 def _usable(levels: tuple[Level, ...]) -> list[int]:
-    """Levels with the proportions of level 0; rounding spoils those of very small ones."""
+    """Levels with the size that their downsample gives; others are padded (Philips' DICOM), or too small to tell."""
     base = levels[0]
     return [
         i
         for i, level in enumerate(levels)
         if abs((base.width_px / level.width_px) / (base.height_px / level.height_px) - 1) <= _SHAPE_TOLERANCE
+        and abs(base.width_px / level.downsample - level.width_px) <= _ROUNDED_PX
+        and abs(base.height_px / level.downsample - level.height_px) <= _ROUNDED_PX
     ]
 
 
