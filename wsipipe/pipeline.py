@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wsipipe.batch.label import LabelWork, label_cohort
-from wsipipe.batch.record import left_in, made_by, renew_page, write_cohort, write_page
+from wsipipe.batch.record import left_in, made_by, renew_page, told_tables, write_cohort, write_page
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import ProportionsConfig, Recipe, Settings, load_recipe
@@ -274,7 +274,7 @@ def _label_all(out: OutputFolder, model: Model | None, settings: Settings, repor
         _show_training(out, model)
         write_proportions(out, model, done, settings.recipe.proportions.intervals)
         renew_page(out, model, class_names(out, model, report))
-    report.say(f"{out.path.name}: {left_in(out)}, and per slide cells.csv, cells.geojson and report.html")
+    report.say(told_tables(out, model))
     return 0
 
 

@@ -105,3 +105,23 @@ def test_what_cannot_be_written_is_told_before_hours_of_work(finished: Path, tmp
             capsys, "classify", call, table, "--labels", tmp_path / "labels.csv", "-o", tmp_path / "file" / "new"
         )
         assert (code, err) == (2, "error: -o new: cannot be written to: name another folder\n")
+
+
+def test_a_variable_that_is_not_set_is_no_place(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    slide = write_tiny_slide(tmp_path, "s.tiff")
+    for call in (("run", slide, "-o", ""), ("run", "", "-o", "out"), ("batch", "", "-o", "out"), ("doctor", "")):
+        code, _, err = wsipipe(capsys, *call)
+        assert code == 2
+        assert "it is empty, as a variable of the shell that was never set: see `wsipipe" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["s.tiff"]
+
+
+def test_tables_without_a_model_say_what_is_missing(tmp_path: Path, capsys) -> None:
+    must_succeed("segment", write_tiny_slide(tmp_path, "s.tiff"), "-o", tmp_path / "out", *ONE_WORKER)
+    code, _, err = wsipipe(capsys, "proportions", tmp_path / "out")
+    assert code == 0
+    assert err == (
+        "out: per slide cells.csv, cells.geojson and report.html; no proportions, as there is no model here: "
+        "run `wsipipe label`\n"
+    )

@@ -91,6 +91,14 @@ def left_in(out: OutputFolder) -> str:
     return ", ".join(path.name for path in files if path.is_file())
 
 
+def told_tables(out: OutputFolder, model: Model | None) -> str:
+    """What a command says of the tables that it wrote."""
+    each = "per slide cells.csv, cells.geojson and report.html"
+    if model is None and any(len(CellStore(folder.store)) for folder in out.finished()):
+        return f"{out.path.name}: {each}; no proportions, as there is no model here: run `wsipipe label`"
+    return f"{out.path.name}: {left_in(out)}, and {each}"
+
+
 def _rows(table: Path) -> list[dict[str, str]]:
     """Rows of one of OUT's own tables; none where it is absent."""
     if not table.is_file():

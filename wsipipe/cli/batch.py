@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import options, settings
+from wsipipe.cli.options import Place, options, settings
 
 
 @click.command("batch", short_help="The same for a cohort: a folder or CSV, one model for all.")
-@click.argument("cohort", type=click.Path(path_type=Path), metavar="COHORT")
+@click.argument("cohort", type=Place(path_type=Path), metavar="COHORT")
 @options("out", "recipe", "mpp", "model", "classes", "nuclei", "regions", "device", "workers", "scheduler", "seed",
          "overwrite", "dry_run", "debug")  # fmt: skip
 def command(cohort: Path, dry_run: bool, **chosen: Any) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import new_file, new_folder, options
+from wsipipe.cli.options import Place, new_file, new_folder, options
 from wsipipe.errors import UsageError
 
 _CLASSIFIERS = ("linear-svm", "rbf-svm", "logistic", "k-means")
@@ -24,7 +24,7 @@ _PROPORTIONS = click.argument("proportions", type=click.Path(path_type=Path, exi
                               callback=_no_folder)  # fmt: skip
 _LABELS = click.option("--labels", required=True, type=_FILE, metavar="CSV",
                        help="Columns slide_id (extension or not), label, and patient where known.")  # fmt: skip
-_FOLDER = click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+_FOLDER = click.option("-o", "--out", required=True, type=Place(path_type=Path, file_okay=False),
                        metavar="DIR", callback=new_folder, help="Folder to write into.")  # fmt: skip
 _BY = click.option("--by", "judged_by", type=click.Choice(("profiles", "expected", "counted")), default=None,
                    help="What to judge by: cells of each class per mm2 and how they look (profiles.csv beside the "

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import options, settings
+from wsipipe.cli.options import Place, options, settings
 
 
 @click.command("demo", short_help="Draw a slide with known nuclei, run everything on it.")
-@click.option("-o", "--out", default="demo-out", show_default=True, type=click.Path(path_type=Path, file_okay=False),
+@click.option("-o", "--out", default="demo-out", show_default=True, type=Place(path_type=Path, file_okay=False),
               help="Output folder; a second run on it continues.")  # fmt: skip
 @click.option("--width", default=4096, show_default=True, type=click.IntRange(512, 32_768), help="Pixels.")
 @click.option("--height", default=3072, show_default=True, type=click.IntRange(512, 32_768), help="Pixels.")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import OUT_ARGUMENT, options
+from wsipipe.cli.options import OUT_ARGUMENT, Place, options
 
 KINDS = ("csv", "parquet", "geojson", "anndata", "masks", "overlay")
 
@@ -33,7 +33,7 @@ def _regions(
 @click.command("export", short_help="Write the cells of OUT in a form other programs read.")
 @OUT_ARGUMENT
 @click.option("--to", "kind", required=True, type=click.Choice(KINDS), help="Form of the export.")
-@click.option("-o", "--out", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("-o", "--out", "folder", type=Place(path_type=Path, file_okay=False), metavar="DIR",
               help="Write <slide_id>.<ext> there [default: beside each store].")  # fmt: skip
 @click.option("--only", multiple=True, metavar="SLIDE_ID", help="This slide of OUT only; repeatable.")
 @click.option("--region", "regions", multiple=True, callback=_regions, metavar="X,Y,W,H",

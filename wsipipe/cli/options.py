@@ -38,12 +38,22 @@ def new_folder(_context: click.Context, parameter: click.Parameter, folder: Path
     return folder
 
 
-SLIDES = click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
-FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+class Place(click.Path):
+    """A path; an empty one, as of a shell's variable that was never set, is not the folder one stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path of what was typed."""
+        if value == "":
+            self.fail("it is empty, as a variable of the shell that was never set", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+SLIDES = click.argument("slides", nargs=-1, required=True, type=Place(path_type=Path), metavar="SLIDE...")
+FOLDER = Place(path_type=Path, exists=True, file_okay=False)
 OUT_ARGUMENT = click.argument("out", type=FOLDER, metavar="OUT")
 
 _OPTIONS: dict[str, Callable[[Function], Function]] = {
-    "out": click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+    "out": click.option("-o", "--out", required=True, type=Place(path_type=Path, file_okay=False),
                         help="Output folder; a second run on it continues."),
     "recipe": click.option("--recipe", "recipe", default="default", metavar="NAME|FILE.toml", show_default=True,
                            help="Stage parameters: default, he-40x, h-dab, paper, toy, or a file."),
