@@ -17,6 +17,7 @@ from tests.calls import must_succeed
 from tests.synth import TINY_MPP, tiny_slide, write_tiny_slide
 from wsipipe.config import Settings, TilingConfig, load_recipe
 from wsipipe.export.masks import write_mask_png
+from wsipipe.export.rings import simple_rings
 from wsipipe.image.claims import distance
 from wsipipe.io.output import OutputFolder, SlideFolder
 from wsipipe.io.spool import Spool
@@ -113,8 +114,13 @@ def test_our_own_geojson_gives_back_the_same_files(folder: Path, tmp_path: Path,
     assert wsipipe(capsys, "proportions", out)[0] == 0
     for name in ("cells.csv", "cells.geojson"):
         assert (out / "tiny" / name).read_bytes() == (folder / "own" / "tiny" / name).read_bytes()
-    mine, theirs = (CellStore(o / "tiny" / "cells.zarr") for o in (out, folder / "own"))
-    assert_same(mine.rows(0, len(mine)), theirs.rows(0, len(theirs)))
+    mine, theirs = (
+        store.rows(0, len(store)) for store in map(CellStore, (out / "tiny/cells.zarr", folder / "own/tiny/cells.zarr"))
+    )
+    xy, offset = simple_rings(theirs)  # the file has outlines that touch themselves opened there
+    first = np.delete(np.arange(len(xy)), offset[1:] - 1)
+    opened = dataclasses.replace(theirs, contour_xy=xy[first], contour_offset=offset - np.arange(len(offset)))
+    assert_same(mine, opened)
 
 
 @pytest.mark.parametrize("name", ["mask.png", "points.csv", "own.geojson"])
