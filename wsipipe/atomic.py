@@ -48,18 +48,15 @@ def sweep(folder: Path, name: str = "") -> None:
 def _replacing(path: Path, mode: Literal["w", "wb"]) -> Iterator[IO[Any]]:
     # The name starts with a dot and ends in .part: no reader, and no glob for the real ending, takes it up.
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
-    opened: IO[Any]
     try:
-        opened = temporary.open("x+b") if mode == "wb" else temporary.open("x+", encoding="utf-8", newline="")
-    except OSError as error:
-        error.filename = str(path)  # the name that is known outside
-        raise
-    try:
-        with opened as file:
+        with temporary.open("x+b") if mode == "wb" else temporary.open("x+", encoding="utf-8", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+            error.filename = str(path)  # the name that is known outside
         raise

@@ -19,8 +19,9 @@ from wsipipe.errors import (
     told,
 )
 from wsipipe.given import check_nuclei, read_given
+from wsipipe.io.cohort_table import is_name, no_name
 from wsipipe.io.file_names import name_fault, shown
-from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures
+from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, path_hash, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.labeller import Labelling
 from wsipipe.parallel import DIED, Mapper, Pool
@@ -57,17 +58,7 @@ def segment_all(
     check_nuclei(settings, len(set(slides)))
     out = OutputFolder(settings.out)
     failed: dict[str, tuple[Path, SlideError]] = {}
-    readable: dict[Path, str] = {}
-    for path in dict.fromkeys(slides):
-        fault = name_fault(path)
-        if fault is not None:
-            failed[shown(path).stem] = (path, fault)
-            continue
-        try:
-            readable[path] = fingerprint(path)
-        except OSError as error:
-            failed[path.stem] = (path, unreadable(error))
-    names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
+    names = _named(slides, out, failed)
     check_recipes(out, settings, started_again=set(names))
     out.make()
     if settings.overwrite and not turns.any_deadly():  # an attempt that follows a crash keeps what is finished
@@ -90,6 +81,27 @@ def segment_all(
         report.fail(str(failure.of(slide_id)))
     record_failures(out, failed, [folder.slide_id for folder in done])
     return done, 1 if failed else 0
+
+
+def _named(slides: Sequence[Path], out: OutputFolder, failed: dict[str, tuple[Path, SlideError]]) -> dict[str, Path]:
+    """The file of each slide_id; those that cannot be read or called so are added to `failed`."""
+    readable: dict[Path, str] = {}
+    for path in dict.fromkeys(slides):
+        fault = name_fault(path)
+        if fault is not None:
+            failed[shown(path).stem] = (path, fault)
+            continue
+        try:
+            readable[path] = fingerprint(path)
+        except OSError as error:
+            failed[path.stem] = (path, unreadable(error))
+    names: dict[str, Path] = {}
+    for slide_id, path in zip(name_slides(readable, readable.values(), out), readable, strict=True):
+        if is_name(slide_id):
+            names[slide_id] = path
+        else:
+            failed[f"slide-{path_hash(path)[:8]}"] = (path, no_name(slide_id))
+    return names
 
 
 def unreadable(error: OSError) -> UnreadableSlideError:

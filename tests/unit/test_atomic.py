@@ -72,6 +72,13 @@ def test_the_error_names_the_file_that_was_to_be_written(tmp_path: Path, mode: s
     assert caught.value.filename == str(tmp_path / "none" / "a.csv")
 
 
+def test_a_name_that_is_too_long_is_told_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long") as caught, atomic_write(tmp_path / f"{'x' * 300}.csv"):
+        pass
+    assert caught.value.filename == str(tmp_path / f"{'x' * 300}.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_longest_name_a_file_system_takes_still_works(tmp_path: Path) -> None:
     name = "x" * 251 + ".csv"
     with atomic_write(tmp_path / name) as f:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from wsipipe.errors import SlideError
-from wsipipe.io.cohort_table import Entry, is_name
+from wsipipe.io.cohort_table import Entry, is_name, no_name
 from wsipipe.io.output import OutputFolder, name_slides, path_hash
 
 
@@ -25,7 +25,7 @@ def named(
             fault = SlideError(f"has the slide_id of {owner[name].given}", "give each its own slide_id in the table")
             unique = f"{name}-{path_hash(entry.path)[:8]}"
         elif not is_name(name):
-            fault = SlideError("its name is one of wsipipe's own files, or too long", "rename it")
+            fault = no_name(name)
             unique = f"slide-{path_hash(entry.path)[:8]}"
         owner[unique] = entry
         yield unique, entry, fault

@@ -101,8 +101,8 @@ def _unexpected(error: Exception) -> str:
     if lacks_memory(error):
         return ": ".join(memory_that_lacks(error))
     if isinstance(error, OSError):
-        where = Path(str(error.filename or "file")).name
-        return f"{where}: {error.strerror or told(error)}: check the disk and its permissions"
+        where = f"{Path(str(error.filename)).name}: " if error.filename else ""
+        return f"{where}{error.strerror or told(error)}: check the disk and its permissions"
     return f"unexpected {told(error)}: run it with --debug and report what it prints"
 
 

@@ -30,6 +30,7 @@ _RESERVED = {
     "training.html",
 }
 _LONGEST_ID = 200
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,20 @@ def is_name(slide_id: str) -> bool:
     """Whether a slide may be called so: the name is a folder beside wsipipe's own files."""
     bad = slide_id.startswith(".") or slide_id in _RESERVED or any(c in "/\\" or ord(c) < 32 for c in slide_id)
     return not bad and 0 < len(slide_id.encode()) <= _LONGEST_ID
+
+
+def no_name(name: str) -> SlideError:
+    """The error of a slide whose file gives it a name that it cannot have."""
+    if name in _RESERVED:
+        why = "a file of wsipipe's own is called so"
+    elif name.startswith("."):
+        why = "it begins with a dot"
+    elif len(name.encode()) > _LONGEST_ID:
+        why = f"it is longer than {_LONGEST_ID} bytes"
+    else:
+        why = "it holds a line break or the like"
+    shown = f"{name[:_SHOWN]}..." if len(name) > _SHOWN else name
+    return SlideError(f"a slide cannot be called {shown!r}: {why}", "rename the file")
 
 
 def _each_once(entries: Iterable[Entry]) -> Cohort:
