@@ -223,7 +223,7 @@ def test_a_folder_fails_only_the_slides_it_has_no_good_file_for(tmp_path: Path, 
     assert code == 1
     errors = [line for line in lines if line.startswith("error: ")]
     assert [line.split(": ")[1] for line in errors] == ["none", "bad"]
-    assert "--nuclei given holds no file for it" in errors[0]
+    assert "no file for it in --nuclei given: put" in errors[0]
     assert "--nuclei bad.geojson: is no readable GeoJSON" in errors[1]
     assert len(CellStore(tmp_path / "out" / "good" / "cells.zarr")) == 1
 

@@ -64,11 +64,12 @@ def find_nuclei_file(given: Path, slide_id: str) -> Path:
     names = (*(f"{slide_id}{suffix}" for suffix in _SUFFIXES), f"{slide_id}/cells.geojson")
     found = [given / name for name in names if (given / name).is_file()]
     if not found:
-        what = f"--nuclei {given.name} holds no file for it"
+        what = f"no file for it in --nuclei {given.name}"
         raise SlideError(what, f"put {slide_id}.geojson, .csv, .png or .tif there, or leave the slide out")
     if len(found) > 1:
         names_found = " and ".join(path.relative_to(given).as_posix() for path in found)
-        raise SlideError(f"--nuclei {given.name} holds {names_found}", "leave only one of them there")
+        what = f"several files for it in --nuclei {given.name}: {names_found}"
+        raise SlideError(what, "leave only one of them there")
     return found[0]
 
 
