@@ -127,6 +127,28 @@ def test_stripped_tiff_is_read_by_tiffslide_and_says_so(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_all(path), pixels)
 
 
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "mpp"),
+    [
+        ("um", 4.0, 0.25),
+        ("micron", 2.0, 0.5),
+        ("\\u00B5m", 2.0, 0.5),
+        ("mm", 2000.0, 0.5),
+        ("pixel", 1.0, None),
+        ("inch", 96.0, None),
+    ],
+)
+def test_resolution_that_imagej_writes(tmp_path: Path, unit: str, per_unit: float, mpp: float | None) -> None:
+    path = tmp_path / "roi.tif"
+    tifffile.imwrite(path, noise(130, 90), imagej=True, resolution=(per_unit, per_unit), metadata={"unit": unit})
+    if mpp is None:
+        with pytest.raises(ResolutionError, match="--mpp"):
+            open_slide(path)
+        return
+    with open_slide(path) as slide:
+        assert slide.info.mpp == pytest.approx(mpp)
+
+
 def test_damaged_strips_are_white_and_named(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [noise(300, 256)], mpp=0.5, tile=None, rowsperstrip=64)
     wipe_tiles(path, [1])

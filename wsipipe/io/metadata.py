@@ -49,6 +49,12 @@ def mpp_from_ome(description: str | None) -> tuple[float | None, float | None]:
     return _ome_length(values, "X"), _ome_length(values, "Y")
 
 
+def mpp_from_imagej(unit: str, pixels_per_unit: float) -> float | None:
+    """Microns per pixel of an ImageJ TIFF, as Fiji and QuPath write it too; None where the unit is no length."""
+    in_um = _UNIT_UM.get(unit.replace("\\u00B5", "µ").replace("microns", "um").replace("micron", "um"))
+    return None if in_um is None or not pixels_per_unit > 0 else in_um / pixels_per_unit
+
+
 def ome_planes(description: str | None) -> tuple[int, int]:
     """Channels in planes of their own, and focal planes, of the first image of an OME-XML text; 1 each where unsaid.
 

@@ -10,7 +10,7 @@ from tiffslide import TiffSlide
 
 from wsipipe.errors import NotBrightfieldError, told
 from wsipipe.io.levels import true_levels
-from wsipipe.io.metadata import mpp_from_ome, mpp_without_print_dpi, number
+from wsipipe.io.metadata import mpp_from_imagej, mpp_from_ome, mpp_without_print_dpi, number
 from wsipipe.io.pixels import to_rgb8
 from wsipipe.io.readers import GREY_WARNING, CannotOpenError, Facts, ReadFailureError, reopened
 from wsipipe.records import Box
@@ -123,6 +123,10 @@ def _mpp(slide: _LevelTiffSlide) -> tuple[float | None, float | None]:
     ome = mpp_from_ome(slide.ts_tifffile.ome_metadata)
     if ome[0]:
         return ome
+    imagej = slide.ts_tifffile.imagej_metadata or {}
+    if "unit" in imagej:
+        per_unit = slide.ts_tifffile.pages.first.resolution
+        return mpp_from_imagej(str(imagej["unit"]), per_unit[0]), mpp_from_imagej(str(imagej["unit"]), per_unit[1])
     if stated.get("tiff.ResolutionUnit") == "INCH":
         return mpp_without_print_dpi(mpp_x), mpp_without_print_dpi(mpp_y)
     return mpp_x, mpp_y
