@@ -8,9 +8,15 @@ import pytest
 
 from tests.benchmarks.quality import judge, laid_out
 from tests.degraded import INKS, folded, half_defocused, penned, scanned
+from wsipipe.config import Settings, load_recipe
 from wsipipe.image.quality import KINDS
+from wsipipe.io.output import OutputFolder
+from wsipipe.io.pyramid_writer import write_pyramid
 from wsipipe.io.slide import open_slide
+from wsipipe.parallel import Pool
+from wsipipe.progress import Quiet
 from wsipipe.records import Box
+from wsipipe.segmenting import segment_slide
 
 RealFile = Callable[[str], Path]
 
@@ -25,6 +31,16 @@ def shares(rgb: np.ndarray, mpp: float) -> dict[str, float]:
     plan, unfit = judge(rgb, mpp)
     counts = unfit.counts(plan.tissue, plan.overview_grid, plan.task.grid)
     return {kind: counts[kind]["share"] for kind in KINDS}
+
+
+def nuclei(path: Path, rgb: np.ndarray) -> np.ndarray:
+    """Centres (n, 2) of the nuclei of a picture, x and y."""
+    write_pyramid(path, rgb, 0.499, quality=95)
+    settings = Settings(out=path.with_suffix(""), recipe=load_recipe("default"), workers=1)
+    with Pool(1) as pool:
+        store = segment_slide(path, OutputFolder(settings.out).slide(path.stem), settings, pool, Quiet())
+    cells = store.rows(0, len(store))
+    return np.column_stack([cells.x_px, cells.y_px])
 
 
 @pytest.mark.parametrize(
@@ -53,3 +69,19 @@ def test_what_was_made_worse_is_found(real_file: RealFile) -> None:
         assert shares(marked, mpp)["pen"] > 0.5 * where.mean()
     double, where = folded(rgb, mpp, 40, seed=40)
     assert 0.5 * where.mean() < shares(double, mpp)["folded"] < 3 * where.mean()
+
+
+@pytest.mark.parametrize("beside", ["frame", "blue", "green", "black"])
+def test_nuclei_beside_a_pen_or_a_black_frame_are_found(real_file: RealFile, tmp_path: Path, beside: str) -> None:
+    """In one fit with the stain these took 21 % (blue) to 43 % (frame) of the nuclei away."""
+    rgb = slide(real_file("slides/CMU-1-Small-Region.svs"))
+    shown, where = np.pad(rgb, ((500, 400), (400, 500), (0, 0))), np.zeros(rgb.shape[:2], bool)
+    if beside != "frame":
+        shown, where = penned(rgb, 0.499, INKS[beside])
+    clean, changed = nuclei(tmp_path / "clean.tiff", rgb), nuclei(tmp_path / "changed.tiff", shown)
+    if beside == "frame":
+        changed -= (400, 500)
+    x, y = clean.astype(int).T
+    wanted = (~where[y, x]).sum()
+    x, y = changed.astype(int).T
+    assert (~where[y, x]).sum() > 0.95 * wanted
