@@ -25,6 +25,7 @@ from wsipipe.parallel import Pool, cpu_count
 from wsipipe.progress import Quiet
 from wsipipe.segmenting import segment_slide
 from wsipipe.tables import class_names, slide_row, table_faults
+from wsipipe.units import counted
 from wsipipe.versions import versions
 
 _LEAST_FREE_GB = 2.0
@@ -116,9 +117,9 @@ def _proportions(out: OutputFolder, model: Model | None) -> Check:
         return _missing(out.profiles)
     if wrong or len(rows) != len(finished):
         said = f"; wrong: {', '.join(wrong)}" if wrong else ""
-        text = f"{len(rows)} rows for {len(finished)} finished slides{said}: run `wsipipe proportions`"
-        return Check(out.proportions.name, "FAIL", text)
-    return Check(out.proportions.name, "PASS", f"{len(rows)} row{'s' if len(rows) != 1 else ''}, as in the stores")
+        text = f"{counted(len(rows), 'row')} for {counted(len(finished), 'finished slide')}{said}"
+        return Check(out.proportions.name, "FAIL", f"{text}: run `wsipipe proportions`")
+    return Check(out.proportions.name, "PASS", f"{counted(len(rows), 'row')}, as in the stores")
 
 
 def _missing(table: Path) -> Check:

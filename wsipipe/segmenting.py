@@ -27,6 +27,7 @@ from wsipipe.planning import SlidePlan, plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.records import Cells, Rings, SlideInfo
 from wsipipe.tiles import TileResult, measure_tile, segment_tile
+from wsipipe.units import counted
 from wsipipe.versions import versions
 
 Facts = dict[str, Any]
@@ -97,7 +98,7 @@ def segment_slide(
     timings = {"plan_s": planned - begun, "tiles_s": tiled - planned, last: time.monotonic() - tiled}
     store = _noted(folder, timings={name: round(seconds, 2) for name, seconds in timings.items()})
     counts = store.attributes["counts"]
-    report.say(f"{folder.slide_id}: {counts['cells']} cells on {counts['tissue_mm2']:.2f} mm2 of tissue")
+    report.say(f"{folder.slide_id}: {counted(counts['cells'], 'cell')} on {counts['tissue_mm2']:.2f} mm2 of tissue")
     return store
 
 

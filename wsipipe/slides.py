@@ -29,6 +29,7 @@ from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.segmenting import check_recipe, segment_slide
 from wsipipe.turns import Turns
+from wsipipe.units import counted
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9]+:/")
 """How an address on a network begins, as a path has it."""
@@ -199,8 +200,8 @@ def describe(slides: Sequence[Path], settings: Settings) -> str:
         grid, mpx = plan.task.grid, sum(t.core.width * t.core.height for t in plan.tiles) / 1e6
         lines.append(
             f"{slide.info.slide_id}: {slide.info.width_px} x {slide.info.height_px} px at {slide.info.mpp:.4g} um/px "
-            f"({slide.info.reader}), level {grid.level} read at {grid.mpp:.4g} um/px, {plan.tissue_mm2:.2f} mm2 of "
-            f"tissue in {len(plan.tiles)} tiles ({mpx:.0f} Mpx), about {max(1, round(mpx / MPX_PER_S))} s on one "
-            f"worker, {max(1, round(plan.tissue_mm2 * 15))} MB"
+            f"({slide.info.reader}), level {grid.level} read at {grid.mpp:.4g} um/px, "
+            f"{plan.tissue_mm2:.2f} mm2 of tissue in {counted(len(plan.tiles), 'tile')} ({mpx:.0f} Mpx), "
+            f"about {max(1, round(mpx / MPX_PER_S))} s on one worker, {max(1, round(plan.tissue_mm2 * 15))} MB"
         )
     return "\n".join(lines)

@@ -47,3 +47,8 @@ def clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def counted(n: int, what: str) -> str:
+    """So many of something: 1 cell, 1,200 cells."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

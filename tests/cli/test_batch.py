@@ -222,7 +222,7 @@ def test_a_table_with_everything_wrong_says_all_at_once(cohort: Path, tmp_path: 
     for words in ("no such file", "no reader opens it", "not a number: wide", "has the slide_id of"):
         assert any(words in line for line in errors), words
     assert text.startswith("first: 1024 x 768 px at 0.5 um/px (cohort table)")
-    for words in ("1 slides, 4 that cannot be done", "mm2 of tissue", "on 1 workers", "of memory", "of disk"):
+    for words in ("1 slide, 4 that cannot be done", "mm2 of tissue", "on 1 worker,", "of memory", "of disk"):
         assert words in text
     code, _, err = wsipipe(capsys, "batch", tmp_path / "cohort.csv", "-o", out, *TOY, "--workers", "1")
     assert code == 1

@@ -41,7 +41,7 @@ def test_profiles_of_a_slide(tmp_path: Path, capsys) -> None:
     (out / "profiles.csv").write_text((out / "profiles.csv").read_text().replace(rows[0]["log_area_um2"], "9.5", 1))
     code, said, _ = wsipipe(capsys, "doctor", out)
     assert code == 1
-    assert "FAIL proportions.csv: 1 rows for 1 finished slides; wrong: tiny: run `wsipipe proportions`" in said
+    assert "FAIL proportions.csv: 1 row for 1 finished slide; wrong: tiny: run `wsipipe proportions`" in said
     (out / "profiles.csv").unlink()
     assert wsipipe(capsys, "doctor", out)[0] == 1
     assert wsipipe(capsys, "proportions", out)[0] == 0

@@ -25,7 +25,7 @@ from wsipipe.io.store_writer import HeldRows, write_store
 from wsipipe.io.truth_files import read_points
 from wsipipe.io.verdict_files import read_labels
 from wsipipe.records import Box, Level, SlideInfo
-from wsipipe.units import MPP_MAX, MPP_MIN, px2_to_um2, um2_to_px2, um_to_px
+from wsipipe.units import MPP_MAX, MPP_MIN, counted, px2_to_um2, um2_to_px2, um_to_px
 
 TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12).map(str.strip)
 
@@ -188,3 +188,7 @@ def test_every_pixel_of_tissue_is_in_one_tile(
     assert len(holding) == 1
     if mask[min(rows - 1, int((y + 0.5) / mask_px)), min(columns - 1, int((x + 0.5) / mask_px))]:
         assert touches(mask, holding[0], mask_px)
+
+
+def test_one_is_counted_as_one() -> None:
+    assert [counted(n, "cell") for n in (0, 1, 2, 1200)] == ["0 cells", "1 cell", "2 cells", "1,200 cells"]

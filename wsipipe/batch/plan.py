@@ -16,7 +16,7 @@ from wsipipe.parallel import Fleet, cpu_count
 from wsipipe.planning import plan_slide
 from wsipipe.progress import Reporter
 from wsipipe.slides import MPX_PER_S, check_recipes
-from wsipipe.units import clock
+from wsipipe.units import clock, counted
 
 S_PER_SLIDE = 0.4
 """Of a worker, for a slide whatever its size: opening, planning, store, tables and page (docs/benchmarks.md)."""
@@ -91,8 +91,8 @@ def plan_task(settings: Settings, slide: CohortSlide, share: int) -> SlidePlanne
     info = plan.task.info
     text = (
         f"{slide.slide_id}: {info.width_px} x {info.height_px} px at {info.mpp:.4g} um/px ({info.mpp_source}), "
-        f"read at {plan.task.grid.mpp:.4g} um/px, {plan.tissue_mm2:.2f} mm2 of tissue in {len(plan.tiles)} tiles "
-        f"({mpx:.1f} Mpx)"
+        f"read at {plan.task.grid.mpp:.4g} um/px, {plan.tissue_mm2:.2f} mm2 of tissue in "
+        f"{counted(len(plan.tiles), 'tile')} ({mpx:.1f} Mpx)"
     )
     planned = SlidePlanned(text, mpx, plan.tissue_mm2)
     cost = f"about {clock(max(1, planned.seconds))} on one worker, {planned.disk_mb:.0f} MB"
@@ -122,8 +122,9 @@ def _total(plans: Sequence[SlidePlanned], failed: int, settings: Settings) -> st
     seconds = sum(plan.seconds for plan in plans) / workers
     training = "" if settings.model else ", and the training of one model"
     return (
-        f"{len(plans)} slides, {failed} that cannot be done; {sum(plan.tissue_mm2 for plan in plans):.2f} mm2 of "
-        f"tissue, {sum(plan.mpx for plan in plans):.0f} Mpx, some {sum(plan.cells for plan in plans):,.0f} cells: "
-        f"about {clock(max(1, seconds))} on {workers} workers{training}, {workers * MB_PER_WORKER / 1024:.1f} GB of "
-        f"memory, {sum(plan.disk_mb for plan in plans) / 1024:.2f} GB of disk"
+        f"{counted(len(plans), 'slide')}, {failed} that cannot be done; "
+        f"{sum(plan.tissue_mm2 for plan in plans):.2f} mm2 of tissue, {sum(plan.mpx for plan in plans):.0f} Mpx, "
+        f"some {sum(plan.cells for plan in plans):,.0f} cells: about {clock(max(1, seconds))} on "
+        f"{counted(workers, 'worker')}{training}, {workers * MB_PER_WORKER / 1024:.1f} GB of memory, "
+        f"{sum(plan.disk_mb for plan in plans) / 1024:.2f} GB of disk"
     )

@@ -8,6 +8,7 @@ import click
 from wsipipe.cli.console import Console
 from wsipipe.cli.options import Place, new_file, new_folder, options
 from wsipipe.errors import UsageError
+from wsipipe.units import counted
 
 _CLASSIFIERS = ("linear-svm", "rbf-svm", "logistic", "k-means")
 
@@ -30,8 +31,7 @@ _BY = click.option("--by", "judged_by", type=click.Choice(("profiles", "expected
                    help="What to judge by: cells of each class per mm2 and how they look (profiles.csv beside the "
                    "table), expected shares (expected.csv), or counted cells; unless said, profiles where they are "
                    "known, else shares: expected ones from 10 classes on.")  # fmt: skip
-_WHICH = click.option("--classifier", type=click.Choice(_CLASSIFIERS), default="linear-svm", show_default=True,
-                      help="For cv: the one tested and explained; choose it before you see scores.")  # fmt: skip
+_KIND, _DEFAULT = click.Choice(_CLASSIFIERS), "linear-svm"
 
 
 @click.group("classify", short_help="Judge slides by their classes of cells.")
@@ -47,7 +47,8 @@ def command() -> None:
 @_PROPORTIONS
 @_LABELS
 @_FOLDER
-@_WHICH
+@click.option("--classifier", type=_KIND, default=_DEFAULT, show_default=True,
+              help="The one that is tested and explained; choose it before you see scores.")  # fmt: skip
 @click.option("--folds", default=4, show_default=True, type=click.IntRange(2), help="Parts of the cohort.")
 @click.option("--repeats", default=20, show_default=True, type=click.IntRange(1), help="Times they are dealt anew.")
 @click.option("--permutations", default=200, show_default=True, type=click.IntRange(0),
@@ -90,7 +91,7 @@ def cv(
 @_PROPORTIONS
 @_LABELS
 @_FOLDER
-@_WHICH
+@click.option("--classifier", type=_KIND, default=_DEFAULT, show_default=True, help="The kind that is fitted.")
 @_BY
 @options("seed", "overwrite", "debug")
 def fit(
@@ -132,7 +133,7 @@ def predict(proportions: Path, classifier: Path, out: Path, debug: bool) -> int:
     for _, verdict in said:
         found[verdict or "no verdict"] = found.get(verdict or "no verdict", 0) + 1
     counts = ", ".join(f"{name} {count}" for name, count in sorted(found.items()))
-    console.say(f"{out}: {len(said)} slide{'s' if len(said) != 1 else ''}: {counts}")
+    console.say(f"{out}: {counted(len(said), 'slide')}: {counts}")
     return 0
 
 
