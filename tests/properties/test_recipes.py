@@ -23,6 +23,12 @@ NUMBERS = [
 ]
 
 
+def test_a_recipe_that_notepad_saved_is_read(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_bytes(b"\xef\xbb\xbf[working]\r\nmpp = 0.25\r\n")
+    assert load_recipe(str(path)).working.mpp == 0.25
+
+
 @pytest.mark.parametrize("name", packed_recipes())
 def test_every_packed_recipe_loads_and_round_trips(name):
     recipe = load_recipe(name)

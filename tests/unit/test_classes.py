@@ -75,6 +75,13 @@ def test_every_fault_is_named(tmp_path: Path, text: str, fault: str) -> None:
         read_classes(path, 2)
 
 
+def test_a_file_that_notepad_saved_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "classes.toml"
+    write_classes(path, default_classes(3))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_classes(path, 3) == default_classes(3)
+
+
 def test_bytes_that_are_no_text_are_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "classes.toml"
     path.write_bytes(b"\xff\xfe")

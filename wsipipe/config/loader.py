@@ -58,7 +58,7 @@ def load_recipe(name_or_file: str) -> Recipe:
             f"--recipe {name_or_file}",
         )
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))  # editors on Windows begin files with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not a TOML file ({error})", "correct the file", str(path)) from error
     return parse_recipe({"name": path.stem, **data}, path.name)

@@ -149,7 +149,7 @@ def read_classes(path: Path, k: int) -> tuple[CellClass, ...]:
         Naming every fault: not TOML, another number of classes, unknown keys, names or colours not allowed.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))  # editors on Windows begin files with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not a TOML file ({error})", "correct the file or delete it", str(path)) from error
     tables = data.get("class")
