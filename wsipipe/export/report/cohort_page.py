@@ -13,7 +13,7 @@ _COHORT_CSS = """
 .cohort td, .cohort th { font-variant-numeric: tabular-nums; }
 .cohort img { width: auto; max-width: 7rem; border-radius: 4px; background: #fff; }
 .cohort .number { text-align: right; white-space: nowrap; }
-.cohort td.name { overflow-wrap: anywhere; min-width: 5rem; }
+.cohort td.name { overflow-wrap: anywhere; min-width: 6.5rem; }
 .cohort th.name { overflow-wrap: anywhere; min-width: 8.5rem; }
 .cohort ul { margin: 0; padding-left: 1.1rem; }
 .cohort .notes { min-width: 9rem; overflow-wrap: anywhere; }

@@ -30,8 +30,9 @@ img { max-width: 100%; height: auto; display: block; }
 .stage img { width: 100%; }
 .faded { opacity: 0.4; filter: saturate(0.6); }
 .layer { position: absolute; inset: 0; width: 100%; height: 100%; }
-.scale { position: absolute; right: 0.6rem; bottom: 0.5rem; border-top: 3px solid #111; color: #111;
-  background: rgb(255 255 255 / 0.75); font-size: 0.75rem; line-height: 1.4; text-align: center; white-space: nowrap; }
+.scale { position: absolute; right: 0.6rem; bottom: 0.5rem; display: flex; justify-content: center;
+  border-top: 3px solid #111; color: #111;
+  background: rgb(255 255 255 / 0.75); font-size: 0.75rem; line-height: 1.4; white-space: nowrap; }
 fieldset { border: 0; margin: 0; padding: 0.5rem 0 0; min-width: 0; display: flex; flex-wrap: wrap;
   gap: 0.1rem 1.1rem; }
 legend { float: left; color: var(--soft); font-size: 0.875rem; padding: 0.25rem 0; }
