@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -167,6 +168,20 @@ def test_labels_lie_beside_the_cells(tmp_path):
     with pytest.raises(StoreError, match="cccc"):
         again.labels("cccc")
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cells.zarr" / "patches").rglob("*")}
+
+
+def test_labels_may_be_written_by_several_at_once(tmp_path):
+    """As several runs into one folder do, each of which labels all its slides."""
+    write_store(tmp_path / "cells.zarr", HeldRows(ordered(make_cells(300))), PATCH, {}, SLIDE)
+    labels = Labels("abc", np.arange(300, dtype=np.uint8) % 5, np.linspace(0, 1, 300, dtype=np.float32))
+
+    def write(_: int) -> None:
+        CellStore(tmp_path / "cells.zarr").write_labels(labels)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(write, range(12)))
+    np.testing.assert_array_equal(CellStore(tmp_path / "cells.zarr").labels("abc").classes, labels.classes)
+    assert sorted(p.name for p in (tmp_path / "cells.zarr" / "labels").iterdir()) == ["abc", "zarr.json"]
 
 
 def test_a_spool_that_another_process_finishes_while_it_is_opened_is_not_written_into(tmp_path, monkeypatch):

@@ -2,14 +2,14 @@
 
 import fcntl
 import time
-from typing import IO
+from typing import IO, Any
 
 PATIENCE_S = 2.0
 """A process that was killed holds its locks until the system has taken it apart, which takes a moment on a busy one."""
 _PAUSE_S = 0.05
 
 
-def take(file: IO[str], patience_s: float = PATIENCE_S) -> None:
+def take(file: IO[Any], patience_s: float = PATIENCE_S) -> None:
     """Lock an open file, until it is closed.
 
     Raises

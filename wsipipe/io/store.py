@@ -9,6 +9,7 @@ name and renamed when it is whole, so that whatever is called `cells.zarr` is fi
 
 import contextlib
 import dataclasses
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import zarr
 from numpy.typing import NDArray
 
 from wsipipe.errors import DamagedStoreError, StoreError
+from wsipipe.io.lock import take
 from wsipipe.io.seal import check_seal, sealed
 from wsipipe.io.store_writer import FORMAT_VERSION, LABELS, OFFSETS, ROWS_PER_SHARD, packed
 from wsipipe.io.stored_array import StoredArray, check_array, reading
@@ -156,8 +158,15 @@ class CellStore:
         """
         if self.has_labels(labels.model_hash):
             return
+        with (self._path / "zarr.json").open("r+b") as file:
+            with contextlib.suppress(OSError):  # some file systems have no locks
+                take(file, math.inf)
+            if not self.has_labels(labels.model_hash):
+                self._put_labels(labels)
+
+    def _put_labels(self, labels: Labels) -> None:
         folder = self._path / LABELS
-        if LABELS not in self._group:
+        if not (folder / "zarr.json").is_file():
             self._group.create_group(LABELS)
         partial = folder / f".{labels.model_hash}.partial"
         shutil.rmtree(partial, ignore_errors=True)
