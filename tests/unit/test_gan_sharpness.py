@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsipipe.gan.label import log_softmax
+from wsipipe.gan.opinions import log_softmax
 from wsipipe.gan.sharpness import LEAST, sharpness
 
 N, K = 20_000, 5

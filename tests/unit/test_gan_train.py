@@ -16,7 +16,8 @@ from wsipipe.gan.mixture import Described
 from wsipipe.gan.nets import Critic, Generator, centre_window
 from wsipipe.gan.parts import workers
 from wsipipe.gan.start import initialised
-from wsipipe.gan.train import _reordered, estimate_seconds, train
+from wsipipe.gan.finish import _reordered
+from wsipipe.gan.train import estimate_seconds, train
 from wsipipe.gan.trainer import METRICS, Trainer
 from wsipipe.records import DESCRIPTION
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from wsipipe.gan.augment import augment
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.device import fixed_arithmetic
-from wsipipe.gan.label import fused
 from wsipipe.gan.mixture import Described
+from wsipipe.gan.opinions import fused
 
 CHOSEN_BY = "separation"
 """The criterion that a restart is chosen by: of four the one that ranks the seeds of one split most as labels do."""

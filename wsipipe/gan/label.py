@@ -12,6 +12,8 @@ from wsipipe.errors import ModelError
 from wsipipe.gan.asking import Look, arithmetic, asking, pool
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.nets import Critic
+from wsipipe.gan.opinions import Floats, Slide, fused
+from wsipipe.gan.slide import slide_of
 from wsipipe.records import DESCRIPTION
 
 SLICE = 8192
@@ -27,7 +29,6 @@ are off by 0.014 (root mean square; the model that ships, on CoNSeP); docs/bench
 WEIGHED_ROWS = 1 << 16
 """Cells weighed at once."""
 
-Floats = NDArray[np.float64]
 Labelled = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
@@ -40,7 +41,7 @@ def label(
     described: NDArray[np.floating] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """Label cells: `looking` at their patches, then `weigh`.
+    """Label the cells of a slide: `looking` at their patches, then `weigh`.
 
     Parameters
     ----------
@@ -68,13 +69,34 @@ def label(
     ValueError
         If there is not one description for each patch.
     """
-    total = patches.shape[0]
-    if described is not None and described.shape != (total, len(DESCRIPTION)):
-        msg = f"{described.shape} descriptions for {total} patches"
+    if described is not None and described.shape != (len(patches), len(DESCRIPTION)):
+        msg = f"{described.shape} descriptions for {len(patches)} patches"
         raise ValueError(msg)
+    seen = seen_in(model, patches, device=device, threads=threads, alone=described is None, progress=progress)
+    weighed = weigh(model, seen, described, slide_of(model, seen, described))
+    return weighed.classes, weighed.confidence
+
+
+def seen_in(
+    model: Model,
+    patches: Any,
+    *,
+    device: str,
+    threads: int,
+    alone: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Q's log-probabilities (n, k) of patches, as `looking` gives them; parameters as for `label` and `looking`.
+
+    Raises
+    ------
+    ModelError
+        If the patches are not of the model's size.
+    """
     check_patches(model, patches)
+    total = patches.shape[0]
     seen = np.empty((total, model.config.classes), np.float32)
-    with looking(model, device, threads, alone=described is None) as look:
+    with looking(model, device, threads, alone=alone) as look:
 
         def take(start: int, rows: NDArray[np.uint8]) -> None:
             seen[start : start + len(rows)] = look(rows)
@@ -82,8 +104,7 @@ def label(
         for done in feed(patches, take, readers(device, threads)):
             if progress is not None:
                 progress(done, total)
-    weighed = weigh(model, seen, described)
-    return weighed.classes, weighed.confidence
+    return seen
 
 
 def check_patches(model: Model, patches: Any) -> None:
@@ -176,7 +197,12 @@ class Weighed:
     profile: Floats
 
 
-def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Weighed:
+def weigh(
+    model: Model,
+    seen: NDArray[np.float32],
+    described: NDArray[np.floating] | None = None,
+    slide: Slide | None = None,
+) -> Weighed:
     """Classes from what Q sees in patches and, where the model weighs them, from descriptions of the cells.
 
     Parameters
@@ -185,13 +211,15 @@ def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     seen : float32 (n, k)
         Log-probabilities, as `looking` gives them.
     described : floating, (n, len(DESCRIPTION)), optional
+    slide : Slide, optional
+        What `slide_of` found on the cells' slide.
     """
     classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
     about = np.zeros((len(seen), 0)) if described is None else described.astype(np.float64, copy=False)
     expected, summed = np.zeros(seen.shape[1]), np.zeros((seen.shape[1], about.shape[1]))
     for start in range(0, len(seen), WEIGHED_ROWS):
         rows = slice(start, start + WEIGHED_ROWS)
-        both = fused(model, seen[rows], None if described is None else described[rows])
+        both = fused(model, seen[rows], None if described is None else described[rows], slide)
         classes[rows] = both.argmax(1)
         confidence[rows] = np.exp(np.minimum(both.max(1), 0.0))
         probability = np.exp(both)
@@ -202,36 +230,8 @@ def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floatin
     return Weighed(classes, confidence, expected / max(len(seen), 1), profile)
 
 
-def fused(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None) -> Floats:
-    """Q's log-probabilities (n, k) from those of patches and, where the model weighs them, from descriptions.
-
-    Both opinions count alike: their geometric mean, to the power of the model's sharpness, scaled to sum to 1. Every
-    cell is computed by itself.
-    """
-    both = seen.astype(np.float64)
-    if model.config.describe and described is not None:
-        both = log_softmax((both + known(model, described)) * (float(model.tensors["critic.sharpness"]) / 2.0))
-    return both
-
-
 def _is_close(seen: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whose two best classes are less than CLOSE apart in probability."""
     best = np.exp(np.sort(seen, 1)[:, -2:])
     close: NDArray[np.bool_] = best[:, -1] - best[:, 0] < CLOSE
     return close
-
-
-def known(model: Model, described: NDArray[np.floating]) -> Floats:
-    """Log-probabilities (n, k) by descriptions alone; summed column by column, so that no sum depends on n."""
-    weight, bias = (model.tensors[f"critic.described.{name}"].double().numpy() for name in ("weight", "bias"))
-    logits = np.tile(bias, (len(described), 1))
-    for column, weights in zip(described.T.astype(np.float64), weight.T, strict=True):
-        logits += column[:, None] * weights
-    return log_softmax(logits)
-
-
-def log_softmax(logits: Floats) -> Floats:
-    """Logarithms of probabilities that sum to 1 in each row."""
-    shifted = logits - logits.max(1, keepdims=True)
-    found: Floats = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return found

@@ -66,6 +66,11 @@ class Critic(nn.Module):
         self.described = nn.Linear(len(DESCRIPTION), config.classes) if config.describe else None
         if config.describe:
             self.register_buffer("sharpness", torch.ones(()))  # of Q's answers: see `gan.sharpness`
+        if config.describe and config.adapt:  # see `gan.slide`
+            k = config.classes
+            self.register_buffer("usual_share", torch.full((k,), 1.0 / k))
+            self.register_buffer("usual_seen", torch.zeros(k, k))
+            self.register_buffer("usual_known", torch.zeros(k, k))
 
     def features(self, patches: Tensor) -> Tensor:
         """Features (n, n_features) of patches (n, 3, s, s) in [-1, 1]."""
@@ -84,7 +89,7 @@ class Critic(nn.Module):
         return scores.squeeze(1)
 
     def log_classes(self, patches: Tensor) -> Tensor:
-        """Q: log-probabilities (n, k) of the classes, of patches alone; `label.fused` weighs descriptions with them."""
+        """Q: log-probabilities (n, k) of the classes, of patches alone; `opinions.fused` weighs descriptions too."""
         return self.log_classes_of(self.features(patches))
 
     def log_classes_of(self, features: Tensor) -> Tensor:

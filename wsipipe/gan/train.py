@@ -1,6 +1,5 @@
 """Train G, D and Q on the patches of cells (Hu et al., IEEE JBHI 2019), without labels."""
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,23 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 import wsipipe
 from wsipipe.config import GanConfig
 from wsipipe.errors import TrainingError
 from wsipipe.gan.checkpoint import Model, merge_states
-from wsipipe.gan.criteria import criteria, judged
 from wsipipe.gan.device import training_arithmetic
+from wsipipe.gan.finish import finished
 from wsipipe.gan.graph import WARM_UP, Recorder, recorded_if_possible, recorder_for
 from wsipipe.gan.inputs import check_start, checked, lessons_of, placed
-from wsipipe.gan.label import known, label, looking
 from wsipipe.gan.lessons import Lessons
 from wsipipe.gan.mixture import Described
-from wsipipe.gan.parts import PARTS, workers
+from wsipipe.gan.parts import workers
 from wsipipe.gan.resume import SAVE_EVERY_S, SavedTraining, interrupt_between_steps, training_identity
-from wsipipe.gan.sharpness import sharpness
 from wsipipe.gan.trainer import METRICS, Trainer
 from wsipipe.records import DESCRIPTION
 
@@ -33,9 +28,6 @@ REPORTS = 100
 
 CURVE_POINTS = 100
 """Points of the training curve that a model keeps."""
-
-RARE = 0.005
-"""A class with a smaller share of the training cells counts as empty."""
 
 TIMED_STEPS = 2
 
@@ -119,9 +111,7 @@ def train(
         facts["start"] = start.hash
     if trainer.best is not None:
         facts["kept"] = {"step": int(trainer.best.step), "agreement": round(float(trainer.best.agreement), 4)}
-    about = described.values if described is not None and config.describe else None
-    model = _commonest_first(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, about, device)
-    return model if described is None else _judged(model, cells, described, device)
+    return finished(Model(config, cells.shape[1], patch_mpp, tensors, facts), cells, described, device)
 
 
 def estimate_seconds(config: GanConfig, patch_px: int, device: str) -> float:
@@ -194,50 +184,6 @@ def _report(trainer: Trainer, step: int, since: int) -> dict[str, float]:
 def _thinned(reports: list[dict[str, float]]) -> list[dict[str, float]]:
     keep = np.unique(np.linspace(0, len(reports) - 1, CURVE_POINTS).round().astype(int))
     return [{name: float(f"{value:.5g}") for name, value in reports[i].items()} for i in keep]
-
-
-def _commonest_first(
-    model: Model, cells: NDArray[np.uint8], described: NDArray[np.float64] | None, device: str
-) -> Model:
-    """The same model with its classes ordered by their share of the training cells, and those shares in its facts."""
-    k = model.config.classes
-    classes, _ = label(model, cells, device=device, threads=PARTS, described=described)
-    counts = np.bincount(classes, minlength=k)
-    order = np.argsort(-counts, kind="stable")
-    shares = (counts[order] / len(cells)).tolist()
-    warnings = [*model.facts.get("warnings", []), *_warnings(shares)]
-    facts = {**model.facts, "shares": shares, "warnings": warnings}
-    return dataclasses.replace(model, tensors=_reordered(model, torch.from_numpy(order)), facts=facts)
-
-
-def _judged(model: Model, cells: NDArray[np.uint8], described: Described, device: str) -> Model:
-    """The same model as sure of its classes as it may be, with what can be said of them without labels in its facts."""
-    rows, some = judged(described)
-    if model.config.describe:
-        with looking(model, device, PARTS, alone=False) as look:
-            power = sharpness(known(model, some.values), look(np.asarray(cells[rows])).astype(np.float64))
-        model = dataclasses.replace(model, tensors={**model.tensors, "critic.sharpness": torch.tensor(power).float()})
-    found = {name: round(value, 4) for name, value in criteria(model, cells[rows], some).items()}
-    return dataclasses.replace(model, facts={**model.facts, "criteria": found})
-
-
-def _reordered(model: Model, order: Tensor) -> dict[str, Tensor]:
-    """Tensors in which class i is what class `order[i]` was, for Q's answers and for G's class inputs."""
-    tensors = dict(model.tensors)
-    heads = ("q_head", "described") if model.config.describe else ("q_head",)
-    for name in (f"critic.{head}.{part}" for head in heads for part in ("weight", "bias")):
-        tensors[name] = tensors[name][order]
-    weight = tensors["generator.linear.weight"]
-    noise, classes = weight[:, : model.config.noise_dim], weight[:, model.config.noise_dim :]
-    tensors["generator.linear.weight"] = torch.cat((noise, classes[:, order]), 1)
-    return tensors
-
-
-def _warnings(shares: list[float]) -> list[str]:
-    empty = sum(share < RARE for share in shares)
-    if not empty:
-        return []
-    return [f"{empty} of {len(shares)} classes hold fewer than {RARE:.1%} of the training cells"]
 
 
 def _slower(why_not: str, *, fits: bool) -> list[str]:
