@@ -101,4 +101,4 @@ def test_every_slide_of_a_cohort_has_its_own_name(tmp_path: Path) -> None:
     assert names["a/s.svs"] == ("s-00000000", None)
     assert names["c.svs"] == ("named", None)
     assert "slide_id of c.svs" in str(names["d.svs"][1])
-    assert "own files" in str(names["report.html.svs"][1])
+    assert "a file of wsipipe's own is called so" in str(names["report.html.svs"][1])
