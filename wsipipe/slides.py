@@ -19,8 +19,7 @@ from wsipipe.errors import (
     told,
 )
 from wsipipe.given import check_nuclei, read_given
-from wsipipe.io.cohort_table import is_name, no_name
-from wsipipe.io.file_names import name_fault, shown
+from wsipipe.io.file_names import id_fault, name_fault, no_name, shown
 from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, path_hash, record_failures
 from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.labeller import Labelling
@@ -80,28 +79,31 @@ def segment_all(
                 failed[slide_id] = (path, failure)
     for slide_id, (_, failure) in failed.items():
         report.fail(str(failure.of(slide_id)))
-    record_failures(out, failed, [folder.slide_id for folder in done])
+    with out.writing(report.say):  # other runs into the folder have failures, too
+        record_failures(out, failed, [folder.slide_id for folder in done])
     return done, 1 if failed else 0
 
 
 def _named(slides: Sequence[Path], out: OutputFolder, failed: dict[str, tuple[Path, SlideError]]) -> dict[str, Path]:
     """The file of each slide_id; those that cannot be read or called so are added to `failed`."""
     readable: dict[Path, str] = {}
+    faults: dict[Path, SlideError] = {}
     for path in dict.fromkeys(slides):
-        fault = name_fault(path)
-        if fault is not None:
-            failed[shown(path).stem] = (path, fault)
-            continue
+        fault: SlideError | None = name_fault(path)
         try:
-            readable[path] = fingerprint(path)
+            if fault is None:
+                readable[path] = fingerprint(path)
         except OSError as error:
-            failed[path.stem] = (path, unreadable(error))
-    names: dict[str, Path] = {}
-    for slide_id, path in zip(name_slides(readable, readable.values(), out), readable, strict=True):
-        if is_name(slide_id):
-            names[slide_id] = path
-        else:
-            failed[f"slide-{path_hash(path)[:8]}"] = (path, no_name(slide_id))
+            fault = unreadable(error)
+        if fault is not None:
+            faults[path] = fault
+    names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
+    for slide_id in [name for name in names if id_fault(name)]:
+        path = names.pop(slide_id)
+        failed[f"slide-{path_hash(path)[:8]}"] = (path, no_name(slide_id))
+    for path, fault in faults.items():
+        stem = shown(path).stem  # which another file may have, too
+        failed[f"{stem}-{path_hash(path)[:8]}" if stem in {*names, *failed} else stem] = (path, fault)
     return names
 
 

@@ -36,6 +36,19 @@ def test_a_name_that_is_no_text_is_this_slides_failure(tmp_path: Path, capsys) -
     assert row["slide_id"] == "F\ufffdll"
 
 
+def test_files_of_one_name_in_two_folders_fail_each_by_itself(tmp_path: Path, capsys) -> None:
+    (tmp_path / "a").mkdir()
+    good = write_tiny_slide(tmp_path / "a", "s.tiff")
+    lost = [tmp_path / folder / "s.tiff" for folder in ("b", "c")]
+    code, _, err = wsipipe(capsys, "segment", *lost, good, "-o", tmp_path / "out", "--workers", "1", "--recipe", "toy")
+    assert code == 1
+    assert err.count("cannot be read (No such file or directory)") == 2
+    rows = failures(tmp_path / "out")
+    assert [row["path"] for row in sorted(rows, key=lambda row: row["path"])] == list(map(str, lost))
+    assert "s" not in {row["slide_id"] for row in rows}
+    assert (tmp_path / "out" / "s" / "cells.zarr").is_dir()
+
+
 def test_a_terminal_without_a_letter_shows_its_number(tmp_path: Path) -> None:
     slide = write_tiny_slide(tmp_path, "β.tiff")
     done = subprocess.run(

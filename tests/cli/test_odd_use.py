@@ -133,7 +133,7 @@ def test_tables_without_a_model_say_what_is_missing(tmp_path: Path, capsys) -> N
         ("proportions.csv.tiff", "'proportions.csv': a file of wsipipe's own is called so"),
         ("...tiff", "'..': it begins with a dot"),
         (f"{'n' * 201}.tiff", f"'{'n' * 40}...': it is longer than 200 bytes"),
-        ("a\nb.tiff", r"'a\nb': it holds a line break or the like"),
+        ("a\nb.tiff", r"'a\nb': it holds a slash, a line break or the like"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "batch"])

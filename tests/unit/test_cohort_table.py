@@ -138,8 +138,8 @@ def test_a_name_that_is_no_text_fails_that_file_only(folder: Path) -> None:
         ("a,500,,x", "500 um/px"),
         ("a,,0,x", "magnification of 0"),
         (",0.5,,x", "line 2 of cohort.csv names no slide"),
-        ("a,,,../x", "cannot be the name of a folder"),
-        ("a,,,proportions.csv", "cannot be the name of a folder"),
+        ("a,,,../x", "cannot be called '../x': it begins with a dot"),
+        ("a,,,proportions.csv", "cannot be called 'proportions.csv': a file of wsipipe's own"),
     ],
 )
 def test_what_is_wrong_with_a_row_is_its_own_failure(folder: Path, row: str, reason: str) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from wsipipe.errors import SlideError
-from wsipipe.io.cohort_table import Entry, is_name, no_name
+from wsipipe.io.cohort_table import Entry
+from wsipipe.io.file_names import id_fault, no_name
 from wsipipe.io.output import OutputFolder, name_slides, path_hash
 
 
@@ -24,7 +25,7 @@ def named(
         if name in owner:
             fault = SlideError(f"has the slide_id of {owner[name].given}", "give each its own slide_id in the table")
             unique = f"{name}-{path_hash(entry.path)[:8]}"
-        elif not is_name(name):
+        elif id_fault(name):
             fault = no_name(name)
             unique = f"slide-{path_hash(entry.path)[:8]}"
         owner[unique] = entry

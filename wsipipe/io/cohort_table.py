@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from wsipipe.csvtext import csv_lines, decimal
 from wsipipe.errors import SlideError, UnreadableSlideError, UsageError
-from wsipipe.io.file_names import name_fault, shown
+from wsipipe.io.file_names import id_fault, name_fault, no_name, shown
 from wsipipe.io.output import SlideFolder
 from wsipipe.io.readers import SUFFIXES
 from wsipipe.units import MPP_MAX, MPP_MIN, likely_mpp, plausible_mpp
@@ -18,19 +18,6 @@ SLIDE_COLUMNS = ("path", "wsi", "filename", "slide", "slide_id")
 
 _ALIASES = {"wsi_mpp": "mpp", "wsi_magnification": "magnification", "case_id": "patient"}
 _KEPT = ("mpp", "magnification", "label", "patient", "slide_id")
-_RESERVED = {
-    "proportions.csv",
-    "expected.csv",
-    "profiles.csv",
-    "failures.csv",
-    "cohort.csv",
-    "model.safetensors",
-    "classes.toml",
-    "report.html",
-    "training.html",
-}
-_LONGEST_ID = 200
-_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -175,11 +162,12 @@ def _entry(table: Path, number: int, values: Mapping[str, str], where: str) -> E
     slide_id = said["slide_id"] if where != "slide_id" else ""
     entry = Entry(table.parent / given, given, slide_id, None, said["label"], said["patient"])
     try:
-        _check_name(slide_id)
+        if slide_id and id_fault(slide_id):
+            raise no_name(slide_id, "correct its slide_id in the table")
         mpp = _mpp(said["mpp"], said["magnification"], f"line {number} of {table.name}")
         return replace(entry, path=_locate(table, number, given), mpp=mpp)
     except SlideError as error:
-        return replace(entry, slide_id=slide_id if is_name(slide_id) else "", fault=error)
+        return replace(entry, slide_id="" if id_fault(slide_id) else slide_id, fault=error)
 
 
 def _locate(table: Path, line: int, given: str) -> Path:
@@ -222,34 +210,6 @@ def _number(text: str, column: str, line: str) -> float | None:
         return decimal(text)
     except ValueError:
         raise SlideError(f"{column} in {line} is not a number: {text}", "correct it, or leave it empty") from None
-
-
-def _check_name(slide_id: str) -> None:
-    if slide_id and not is_name(slide_id):
-        raise SlideError(
-            f"slide_id {slide_id} cannot be the name of a folder",
-            f"use up to {_LONGEST_ID} characters without slashes, not beginning with a dot",
-        )
-
-
-def is_name(slide_id: str) -> bool:
-    """Whether a slide may be called so: the name is a folder beside wsipipe's own files."""
-    bad = slide_id.startswith(".") or slide_id in _RESERVED or any(c in "/\\" or ord(c) < 32 for c in slide_id)
-    return not bad and 0 < len(slide_id.encode()) <= _LONGEST_ID
-
-
-def no_name(name: str) -> SlideError:
-    """The error of a slide whose file gives it a name that it cannot have."""
-    if name in _RESERVED:
-        why = "a file of wsipipe's own is called so"
-    elif name.startswith("."):
-        why = "it begins with a dot"
-    elif len(name.encode()) > _LONGEST_ID:
-        why = f"it is longer than {_LONGEST_ID} bytes"
-    else:
-        why = "it holds a line break or the like"
-    shown = f"{name[:_SHOWN]}..." if len(name) > _SHOWN else name
-    return SlideError(f"a slide cannot be called {shown!r}: {why}", "rename the file")
 
 
 def _each_once(entries: Iterable[Entry]) -> Cohort:
