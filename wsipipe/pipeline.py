@@ -264,7 +264,7 @@ def _model_of(out: OutputFolder) -> Model:
 
 def _label_all(out: OutputFolder, model: Model | None, settings: Settings, report: Reporter) -> int:
     """Label what is not labelled yet, and bring every table up to date; one process at a time."""
-    with out.writing():
+    with out.writing(report.say):
         done = []  # another run may finish a slide meanwhile, and will add it
         for folder, store in _stores(out):
             if model is not None:

@@ -1,11 +1,13 @@
 import csv
 import gzip
 import json
+import threading
 
 import numpy as np
 import pytest
 
 from wsipipe.errors import SlideError, UsageError
+from wsipipe.io import output as output_module
 from wsipipe.io.output import OutputFolder, name_slides, path_hash, record_failures
 from wsipipe.io.regions import read_regions
 from wsipipe.records import Box, Grid
@@ -33,6 +35,26 @@ def test_failures_appear_are_kept_and_go(tmp_path):
     assert [row["slide_id"] for row in csv.DictReader(out.failures.read_text().splitlines())] == ["'=a"]
     record_failures(out, {}, ["=a"])
     assert not out.failures.exists()
+
+
+def test_whoever_waits_for_the_tables_is_told(tmp_path, monkeypatch):
+    take = output_module.take
+    monkeypatch.setattr(output_module, "take", lambda file, patience_s=0.0: take(file, patience_s))
+    out, said, written = OutputFolder(tmp_path), [], []
+
+    def second() -> None:
+        with out.writing(said.append):
+            written.append("second")
+
+    waiting = threading.Thread(target=second)
+    with out.writing(said.append):
+        assert said == []
+        waiting.start()
+        waiting.join(0.2)
+        written.append("first")
+    waiting.join(10)
+    assert written == ["first", "second"]
+    assert said == [f"{tmp_path.name}: waiting for another run, which labels and writes tables here"]
 
 
 def test_run_json_is_merged_and_damage_reads_as_nothing(tmp_path):

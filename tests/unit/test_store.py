@@ -184,11 +184,20 @@ def test_labels_may_be_written_by_several_at_once(tmp_path):
     assert sorted(p.name for p in (tmp_path / "cells.zarr" / "labels").iterdir()) == ["abc", "zarr.json"]
 
 
-def test_a_spool_that_another_process_finishes_while_it_is_opened_is_not_written_into(tmp_path, monkeypatch):
-    monkeypatch.setattr(spool_module, "take", lambda file: shutil.rmtree(tmp_path / "p"))
+@pytest.mark.parametrize("begun_again", [False, True])
+def test_a_spool_that_another_process_finishes_while_it_is_opened_is_not_written_into(
+    tmp_path, monkeypatch, begun_again
+):
+    def finish(_file) -> None:
+        shutil.rmtree(tmp_path / "p")
+        if begun_again:  # by a third
+            (tmp_path / "p").mkdir()
+            (tmp_path / "p" / "lock").touch()
+
+    monkeypatch.setattr(spool_module, "take", finish)
     with pytest.raises(StoreError, match="another process was working on this slide: run it again"):
         Spool(tmp_path / "p", {"tile": 1}, PATCH).__enter__()
-    assert not (tmp_path / "p").exists()
+    assert sorted(path.name for path in tmp_path.glob("p/*")) == ["lock"] * begun_again
 
 
 def test_sample_is_without_replacement_and_repeatable(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import json
 import math
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,11 +157,15 @@ class OutputFolder:
             yield self.token()
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Be the only process that labels slides and writes tables here; waits while another does."""
+    def writing(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Be the only process that labels slides and writes tables here; waits while another does, and says so."""
         with (self.path / ".tables.lock").open("w", encoding="ascii") as file:
             with contextlib.suppress(OSError):  # some file systems have no locks
-                take(file, math.inf)
+                try:
+                    take(file)
+                except BlockingIOError:
+                    say(f"{self.path.name}: waiting for another run, which labels and writes tables here")
+                    take(file, math.inf)
             yield
 
     def token(self) -> str:

@@ -66,7 +66,7 @@ class Spool:
         except OSError as error:
             self._lock.close()
             raise StoreError("another process is working on this slide", "wait for it to end") from error
-        if not (self._folder / "lock").is_file():  # it ended, and took the folder with it
+        if not _is_on_disk(self._lock, self._folder / "lock"):  # whoever held it ended, and took the folder with it
             self._lock.close()
             raise StoreError("another process was working on this slide", "run it again")
         if read_plan(self._folder) != self._plan:
@@ -137,8 +137,7 @@ class Spool:
         SlideError
             If the folder was deleted meanwhile: open files outlive it, but nothing else of the slide does.
         """
-        journal = self._path("journal")
-        if not journal.is_file() or not os.path.samestat(journal.stat(), os.fstat(self._files["journal"].fileno())):
+        if not _is_on_disk(self._files["journal"], self._path("journal")):
             raise SlideError("its output folder was deleted or moved meanwhile", "run it again")
 
     def remove(self) -> None:
@@ -260,6 +259,11 @@ class SpooledRows:
         at = np.empty(len(read), np.intp)
         at[np.repeat(wanted - (np.cumsum(length) - length), length) + np.arange(len(read))] = np.arange(len(read))
         return np.take(read, at, axis=0)  # faster than assigning to places
+
+
+def _is_on_disk(file: IO[Any], path: Path) -> bool:
+    """Whether an open file is what lies there, not one that was deleted meanwhile, or made anew."""
+    return path.is_file() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:
