@@ -25,7 +25,7 @@ from wsipipe.io.slide_files import find_slide, slide_files
 from wsipipe.io.store import CellStore
 from wsipipe.parallel import cpu_count
 from wsipipe.records import Box, Labels
-from wsipipe.stored import labelled_chunks, slide_info
+from wsipipe.stored import has_given_nuclei, labelled_chunks, slide_info
 from wsipipe.within import CellsWithin
 
 OVERLAY_MAX_PX = 1 << 27
@@ -123,7 +123,8 @@ def _geojson(slide: Exported) -> list[Path]:
     extension = ".geojson.gz" if slide.options.compress else ".geojson"
     cells, tissue = slide.target(extension), slide.target(extension, "tissue", "-tissue")
     info, store = slide_info(slide.store), slide.store
-    cells_geojson(cells, labelled_chunks(store, slide.labels), info, slide.classes)
+    given = has_given_nuclei(store)
+    cells_geojson(cells, labelled_chunks(store, slide.labels), info, slide.classes, given=given)
     tissue_geojson(tissue, np.asarray(store.array("tissue")[:]), store.attributes["overview_downsample"], info)
     return [cells, tissue]
 

@@ -30,6 +30,11 @@ def labelled_chunks(store: CellStore, labels: Labels | None) -> Iterator[Labelle
             yield LabelledCells(cells, labels.classes[rows], labels.confidence[rows])
 
 
+def has_given_nuclei(store: CellStore) -> bool:
+    """Whether the user brought the nuclei."""
+    return bool(store.attributes["identity"].get("nuclei"))
+
+
 def stored_recipe(store: CellStore) -> Recipe:
     """The recipe that the store was made with."""
     return parse_recipe(store.attributes["recipe"], "stored recipe")

@@ -23,7 +23,7 @@ from wsipipe.io.store import CellStore
 from wsipipe.progress import Reporter
 from wsipipe.records import Labels
 from wsipipe.reporting import slide_report
-from wsipipe.stored import labelled_chunks, slide_info, stored_recipe
+from wsipipe.stored import has_given_nuclei, labelled_chunks, slide_info, stored_recipe
 
 
 def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model: Model | None) -> None:
@@ -39,7 +39,8 @@ def write_tables(out: OutputFolder, folder: SlideFolder, store: CellStore, model
         return
     labels = store.labels(model.hash) if model else None
     cells_csv(csv_path, labelled_chunks(store, labels), [c.name for c in classes])
-    cells_geojson(geojson_path, labelled_chunks(store, labels), slide_info(store), classes)
+    info, given = slide_info(store), has_given_nuclei(store)
+    cells_geojson(geojson_path, labelled_chunks(store, labels), info, classes, given=given)
     write_report(report_path, store, folder.facts(), model, classes)
     origin = str(model.facts.get("origin", "")) if model else ""
     made_by: dict[str, Any] = {}

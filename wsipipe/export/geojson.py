@@ -19,7 +19,7 @@ from wsipipe.export import digits
 from wsipipe.export.classes import CellClass
 from wsipipe.export.rings import DECIMALS, simple_rings
 from wsipipe.export.rows import LabelledCells, RowOrder
-from wsipipe.records import Cells, SlideInfo
+from wsipipe.records import SlideInfo
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "wsipipe:cells")
 """Of the ids: uuid5(NAMESPACE, "<slide fingerprint>/<cell_id>")."""
@@ -48,7 +48,12 @@ _HEX = np.frombuffer(b"".join(b"%02x" % i for i in range(256)), np.uint8).reshap
 
 
 def cells_geojson(
-    path: Path, chunks: Iterable[LabelledCells], info: SlideInfo, classes: Sequence[CellClass] = ()
+    path: Path,
+    chunks: Iterable[LabelledCells],
+    info: SlideInfo,
+    classes: Sequence[CellClass] = (),
+    *,
+    given: bool = False,
 ) -> int:
     """Write a FeatureCollection of detections, one line each, that QuPath shows in the right place.
 
@@ -67,6 +72,8 @@ def cells_geojson(
         The slide.
     classes : sequence of CellClass
         Name and colour of each class index.
+    given : bool
+        Whether the user brought the outlines, which may cross themselves anywhere.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def cells_geojson(
             for start in range(0, len(chunk), BLOCK_ROWS):
                 block = _block(chunk, start)
                 separator = b",\n" if first_id + start else b""
-                file.write(separator + b",\n".join(_features(block, first_id + start, offset, info, classes)))
+                file.write(separator + b",\n".join(_features(block, first_id + start, offset, info, classes, given)))
         file.write(b"\n]}\n")
     return order.n_cells
 
@@ -186,7 +193,12 @@ def _block(chunk: LabelledCells, start: int) -> LabelledCells:
 
 
 def _features(
-    block: LabelledCells, first_id: int, offset: tuple[int, int], info: SlideInfo, classes: Sequence[CellClass]
+    block: LabelledCells,
+    first_id: int,
+    offset: tuple[int, int],
+    info: SlideInfo,
+    classes: Sequence[CellClass],
+    given: bool,
 ) -> list[bytes]:
     """The Feature of each cell of a block."""
     n = len(block)
@@ -197,7 +209,7 @@ def _features(
             digits.constant(b'","geometry":{"type":"Polygon","coordinates":[[', n),
         ]
     )
-    rings, ring_end = _ring_text(block.cells, offset)
+    rings, ring_end = _ring_text(*simple_rings(block.cells, given=given), offset)
     tails, tail_end = digits.join(
         [
             digits.constant(b']]},"properties":{"objectType":"detection"', n),
@@ -212,9 +224,10 @@ def _features(
     return [heads[a:i] + rings[b:j] + tails[c:k] for (a, b, c), (i, j, k) in zip(starts, ends, strict=True)]
 
 
-def _ring_text(cells: Cells, offset: tuple[int, int]) -> tuple[bytes, NDArray[np.int64]]:
+def _ring_text(
+    xy: NDArray[np.float32], ring: NDArray[np.int64], offset: tuple[int, int]
+) -> tuple[bytes, NDArray[np.int64]]:
     """The vertices of each ring, `[x,y],[x,y]`, and where each cell's text ends."""
-    xy, ring = simple_rings(cells)
     n = len(xy)
     last = np.zeros(n, np.uint8)
     last[ring[1:] - 1] = 1

@@ -34,16 +34,22 @@ def closed_rings(cells: Cells) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return vertices[np.repeat(start, length + 1) + place % np.repeat(length, length + 1)], offset
 
 
-def simple_rings(cells: Cells) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def simple_rings(cells: Cells, *, given: bool = False) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """As `closed_rings`, but no ring touches or crosses itself.
 
     QuPath and all else that is built on JTS or GEOS refuse such a ring, some with the whole file. Outlines along the
     edges of pixels touch themselves where two pixels of a nucleus have only a corner in common; there both passes are
     cut off a quarter of a pixel from it. Outlines that the user gave may also cross themselves; of those the largest
     piece is taken.
+
+    Parameters
+    ----------
+    cells : Cells
+    given : bool
+        Whether the user brought the outlines: then all are looked at, which takes ten times as long.
     """
     xy, offset = closed_rings(cells)
-    bad = _invalid(xy, offset)
+    bad = _invalid(xy, offset, every=given)
     if not len(bad):
         return xy, offset
     length, parts, done = np.diff(offset), [], 0
@@ -54,12 +60,16 @@ def simple_rings(cells: Cells) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return np.concatenate([*parts, xy[done:]]), np.concatenate([[0], np.cumsum(length)])
 
 
-def _invalid(xy: NDArray[np.float32], offset: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Rings that touch or cross themselves; those along pixel edges are looked at only where a corner comes twice."""
+def _invalid(xy: NDArray[np.float32], offset: NDArray[np.int64], *, every: bool) -> NDArray[np.intp]:
+    """Rings that touch or cross themselves.
+
+    Unless `every` ring is to be looked at, those along the edges of pixels are only where a corner comes twice: rings
+    that were traced around pixels touch themselves nowhere else.
+    """
     if len(offset) < 2:
         return np.zeros(0, np.intp)
     index, last = np.repeat(np.arange(len(offset) - 1), np.diff(offset)), offset[1:] - 1
-    suspect = np.zeros(len(last), bool)
+    suspect = np.full(len(last), every)
     slanted = (xy[1:, 0] != xy[:-1, 0]) & (xy[1:, 1] != xy[:-1, 1])
     slanted[last[:-1]] = False
     suspect[index[:-1][slanted]] = True
@@ -80,7 +90,8 @@ def _simple(ring: NDArray[np.float32], box: NDArray[np.int32]) -> NDArray[np.flo
     if shapely.Polygon(cut).is_valid:
         return cut
     whole = shapely.set_precision(shapely.make_valid(shapely.Polygon(ring)), 10.0**-DECIMALS)
-    areas = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon"]
+    parts = shapely.get_parts(shapely.get_parts(whole))  # twice, as there may be a MultiPolygon beside lines
+    areas = [part for part in parts if part.geom_type == "Polygon"]
     if not areas:
         return np.concatenate([_box(box), _box(box)[:1]])
     return np.asarray(max(areas, key=shapely.area).exterior.coords, np.float32)
