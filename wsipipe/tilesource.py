@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wsipipe.export.encode import jpeg
 from wsipipe.export.viewer.deepzoom import DeepZoom, tile_grid
+from wsipipe.io.pyramid import usable_levels
 from wsipipe.io.slide import Slide, open_slide
 from wsipipe.io.store import CellStore
 from wsipipe.records import Box, SlideInfo
@@ -67,6 +68,7 @@ class TileSource:
         self.pyramid = DeepZoom(info.width_px, info.height_px)
         self.tile = functools.lru_cache(_TILES_KEPT)(self._tile)
         self._path, self._info, self._stored = path, info, stored
+        self._levels = {i: info.levels[i] for i in usable_levels(info.levels)}
         self._closed = False
         self._handles: queue.LifoQueue[Slide | None] = queue.LifoQueue()
         for _ in range(_OPEN_AT_ONCE):
@@ -92,7 +94,7 @@ class TileSource:
         downsample = self.pyramid.downsample(level)
         if self._path is None or downsample >= self._stored.downsample:
             return jpeg(self._stored.read(box, downsample))
-        grid = tile_grid(self._info.levels, self._info.mpp, downsample)
+        grid = tile_grid(self._levels, self._info.mpp, downsample)
         inside = Box(box.x, box.y, min(box.width, grid.width_px - box.x), min(box.height, grid.height_px - box.y))
         rgb = np.full((box.height, box.width, 3), 255, np.uint8)
         if inside.width > 0 and inside.height > 0:

@@ -31,7 +31,7 @@ def make_grid(levels: tuple[Level, ...], slide_mpp: float, wanted_mpp: float) ->
     ResolutionError
         If level 0 is more than 1.25 times coarser than wanted; the remedy names the recipe to use instead.
     """
-    mpp = {i: slide_mpp * levels[i].downsample for i in _usable(levels)}
+    mpp = {i: slide_mpp * levels[i].downsample for i in usable_levels(levels)}
     nearest = min(mpp, key=lambda i: abs(mpp[i] / wanted_mpp - 1))
     if abs(mpp[nearest] / wanted_mpp - 1) <= LEVEL_TOLERANCE + _ROUNDING:
         return _grid(levels, nearest, mpp[nearest], 1.0)
@@ -66,7 +66,7 @@ def fitting_recipe(slide_mpp: float) -> str | None:
     return min(fitting, key=distance, default=None)
 
 
-def _usable(levels: tuple[Level, ...]) -> list[int]:
+def usable_levels(levels: tuple[Level, ...]) -> list[int]:
     """Levels with the size that their downsample gives; others are padded (Philips' DICOM), or too small to tell."""
     base = levels[0]
     return [

@@ -1,5 +1,6 @@
 """The tiles of a Deep Zoom pyramid: level 0 is one pixel, the last level is the slide; each doubles the one before."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wsipipe.records import Box, Grid, Level
@@ -43,13 +44,21 @@ class DeepZoom:
         return Box(x, y, min(TILE_PX, width - x), min(TILE_PX, height - y))
 
 
-def tile_grid(levels: tuple[Level, ...], slide_mpp: float, downsample: int) -> Grid:
+def tile_grid(levels: Mapping[int, Level], slide_mpp: float, downsample: int) -> Grid:
     """The grid on which every pixel covers exactly `downsample` level-0 pixels a side.
 
     The nearest finer level is resampled, or used as it is when nobody could see the difference: cells are drawn over
     these pixels, and a level of 4.01 must not let them drift apart.
+
+    Parameters
+    ----------
+    levels : mapping of int to Level
+        Those that may be read, by their number; level 0 is among them.
+    slide_mpp : float
+        Microns per pixel of level 0.
+    downsample : int
     """
-    level = max((i for i, one in enumerate(levels) if one.downsample <= downsample * 1.001), default=0)
+    level = max((i for i, one in levels.items() if one.downsample <= downsample * 1.001), default=0)
     read = levels[level]
     scale = downsample / read.downsample
     if abs(scale - 1) * max(read.width_px, read.height_px) < _DRIFT_PX:
