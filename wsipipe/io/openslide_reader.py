@@ -69,9 +69,15 @@ class OpenSlideReader:
         return self.facts.vendor in _PLAIN_GRIDS and self._downsamples[level].is_integer()
 
     def _tiles(self, level: int) -> TiffTiles | None:
-        """Tiles of a level that can be decoded without OpenSlide."""
+        """Tiles of a level that can be decoded without OpenSlide.
+
+        Where only the corner, which may be blank, can be compared, those of level 0 must be what OpenSlide reads, too.
+        """
+        at_corner = not self._whole(level)
+        if at_corner and (level == 0 or self._tiles(0) is None):
+            return None
         try:
-            return self._plain.level(level, functools.partial(self._compose, level), at_corner=not self._whole(level))
+            return self._plain.level(level, functools.partial(self._compose, level), at_corner=at_corner)
         except ReadFailureError:
             return None
 
