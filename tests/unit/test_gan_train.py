@@ -10,13 +10,13 @@ import torch.nn.functional as F
 
 from wsipipe.config import GanConfig, load_recipe
 from wsipipe.errors import TrainingError
+from wsipipe.gan.finish import _reordered
 from wsipipe.gan.label import label
 from wsipipe.gan.losses import critic_loss, gradient_penalty
 from wsipipe.gan.mixture import Described
 from wsipipe.gan.nets import Critic, Generator, centre_window
 from wsipipe.gan.parts import workers
 from wsipipe.gan.start import initialised
-from wsipipe.gan.finish import _reordered
 from wsipipe.gan.train import estimate_seconds, train
 from wsipipe.gan.trainer import METRICS, Trainer
 from wsipipe.records import DESCRIPTION
