@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from wsipipe.cohort.baselines import MEASURED, CellData, baseline_classes
 from wsipipe.cohort.evaluate import cluster_scores, detection_scores, mask_scores, match_points
 from wsipipe.errors import UsageError
-from wsipipe.gan.checkpoint import load
 from wsipipe.image.label_image import label_image
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
 from wsipipe.io.truth_files import POINTS, TRUTHS, find_truth, read_mask, read_points
-from wsipipe.stored import slide_info
+from wsipipe.stored import model_of, slide_info
 
 NUCLEI_RADIUS_PX = 10.0
 CLASSES_RADIUS_PX = 6.0
@@ -54,10 +53,7 @@ def evaluate_classes(out: Path, truth: Path, radius_px: float = CLASSES_RADIUS_P
     UsageError
         If there is no labelled slide, no point with a class, or no cell near one.
     """
-    folder = OutputFolder(out)
-    if not folder.model.is_file():
-        raise UsageError("holds no labels", "run `wsipipe label` on it first", out.name)
-    model = load(folder.model)
+    model = model_of(OutputFolder(out))
     marked, given, seen, n_truth, n_cells = [], [], [], 0, 0
     for store, path in _pairs(out, truth, POINTS):
         points = read_points(path)
@@ -118,7 +114,7 @@ def _pairs(out: Path, truth: Path, suffixes: Sequence[str] = TRUTHS) -> Iterator
     if none:
         raise UsageError(
             "no file there is named like a finished slide of OUT",
-            f"name them {' or '.join(f'<slide_id>{suffix}' for suffix in suffixes if suffix in ('.png', '.csv'))}",
+            "name them <slide_id>.csv" if suffixes == POINTS else "name them <slide_id>.png or .csv",
             f"--truth {truth.name}",
         )
 

@@ -18,7 +18,7 @@ from wsipipe.io.output import OutputFolder, SlideFolder, slide_digest
 from wsipipe.io.store import CellStore
 from wsipipe.progress import Reporter
 from wsipipe.seeing import label_cells
-from wsipipe.units import clock
+from wsipipe.units import clock, counted
 
 JUDGED_CELLS = 6000
 """Cells that a number of classes is suggested from, at most."""
@@ -172,8 +172,8 @@ def train_model(stores: Sequence[CellStore], settings: Settings, report: Reporte
     device = pick_device(settings.device)
     expected = estimate_seconds(config, drawn.patches.shape[1], device)
     report.say(
-        f"training a model on {len(drawn.patches)} cells of {len(stores)} "
-        f"slide{'s' if len(stores) != 1 else ''}, about {clock(expected)} on {device} (recipe {settings.recipe.name})"
+        f"training a model on {len(drawn.patches)} cells of {counted(len(stores), 'slide')}, "
+        f"about {clock(expected)} on {device} (recipe {settings.recipe.name})"
     )
 
     def fitted(seed: int) -> Model:

@@ -6,7 +6,7 @@ slides failed and the rest is complete; a wrong call raises.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wsipipe.batch.label import LabelWork, label_cohort
@@ -14,7 +14,7 @@ from wsipipe.batch.record import left_in, made_by, renew_page, told_tables, writ
 from wsipipe.batch.segment import Work, absolute, segment_cohort, start_cohort
 from wsipipe.cohort.profiles import ClassProfile
 from wsipipe.config import ProportionsConfig, Recipe, Settings, load_recipe
-from wsipipe.errors import DamagedStoreError, StoreError, UsageError
+from wsipipe.errors import DamagedStoreError, UsageError
 from wsipipe.export.classes import CellClass, renamed, write_classes
 from wsipipe.exporting import Exported, ExportOptions, write_export
 from wsipipe.gan.checkpoint import Model, load, save
@@ -22,8 +22,7 @@ from wsipipe.gan.class_number import Suggestion
 from wsipipe.gan.device import pick_device
 from wsipipe.given import check_nuclei
 from wsipipe.io.cohort_table import read_cohort
-from wsipipe.io.output import OutputFolder, SlideFolder
-from wsipipe.io.store import CellStore
+from wsipipe.io.output import OutputFolder
 from wsipipe.labelling import (
     GIVEN,
     TRAINED,
@@ -40,9 +39,11 @@ from wsipipe.profiles import class_profiles
 from wsipipe.progress import Reporter
 from wsipipe.seeing import ModelInFile, WhileStored
 from wsipipe.slides import check_recipes, segment_all
+from wsipipe.stored import model_of, stores_of
 from wsipipe.tables import class_names, has_intervals, write_proportions, write_report, write_rows, write_tables
 from wsipipe.training_report import write_training_page
 from wsipipe.turns import Turns
+from wsipipe.units import counted
 
 
 def run(slides: Sequence[Path], settings: Settings, report: Reporter, turns: Turns | None = None) -> int:
@@ -94,7 +95,7 @@ def batch(source: Path, settings: Settings, report: Reporter) -> int:
     _show_training(out, model)
     write_cohort(out, slides)
     write_page(out, labelled, slides, failures.all, classes, made_by(settings, model))
-    told = f"{len(done)} slide{'s' if len(done) != 1 else ''} done, {len(failures.all)} failed"
+    told = f"{counted(len(done), 'slide')} done, {len(failures.all)} failed"
     report.say(f"{source.name}: {told}; see {left_in(out)} in {out.path.name}")
     return 1 if failures.all else 0
 
@@ -103,7 +104,7 @@ def train(outs: Sequence[Path], model_out: Path, settings: Settings, report: Rep
     """Train one model on the stored cells of some outputs."""
     if model_out.exists() and not settings.overwrite:
         raise UsageError("exists already", "name another file or add --overwrite", f"--model-out {model_out.name}")
-    stores = [store for out in outs for _, store in _stores(OutputFolder(out))]
+    stores = [store for out in outs for _, store in stores_of(OutputFolder(out))]
     state = model_out.with_name(f".{model_out.name}.training")
     model = train_model(stores, settings, report, state)
     save(model, model_out)
@@ -121,7 +122,7 @@ def label(settings: Settings, report: Reporter) -> int:
     """
     out = OutputFolder(settings.out)
     model = load_model(settings.model or "default")
-    for _, store in _stores(out):
+    for _, store in stores_of(out):
         label_store(store, model, settings, report)
     model = keep_model(out, model, GIVEN, report)
     return _label_all(out, model, settings, report)
@@ -131,7 +132,7 @@ def proportions(settings: Settings, report: Reporter) -> int:
     """Rebuild the tables of an output from its stores and labels; labels of an older wsipipe are made again."""
     out = OutputFolder(settings.out)
     model = load(out.model) if out.model.is_file() else None
-    for folder, store in _stores(out):
+    for folder, store in stores_of(out):
         if model is not None and not store.has_older_labels(model.hash):
             store.labels(model.hash)  # says which slide is to be labelled first
         folder.note(tables=None)
@@ -162,7 +163,7 @@ def name_classes(
         If a name or colour is not allowed (nothing is changed then), or the output has no model.
     """
     out = OutputFolder(out_path)
-    model = _model_of(out)
+    model = model_of(out)
     classes = renamed(class_names(out, model), names, colors)
     write_classes(out.classes, classes)
     tables = Recipe(proportions=ProportionsConfig(intervals=has_intervals(out)))
@@ -179,7 +180,7 @@ def class_list(out_path: Path) -> tuple[CellClass, ...]:
         If the output has no model.
     """
     out = OutputFolder(out_path)
-    return class_names(out, _model_of(out))
+    return class_names(out, model_of(out))
 
 
 def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassProfile, ...]]:
@@ -192,9 +193,10 @@ def look_at_classes(out_path: Path) -> tuple[tuple[CellClass, ...], tuple[ClassP
     StoreError
         If a slide is not labelled.
     """
-    out, model = OutputFolder(out_path), _model_of(OutputFolder(out_path))
-    profiles = class_profiles([store for _, store in _stores(out)], model.hash, model.config.classes)
-    return class_names(out, model), profiles
+    out = OutputFolder(out_path)
+    model = model_of(out)
+    stores = [store for _, store in stores_of(out)]
+    return class_names(out, model), class_profiles(stores, model.hash, model.config.classes)
 
 
 def suggest_classes(out_path: Path, seed: int) -> Suggestion:
@@ -205,7 +207,8 @@ def suggest_classes(out_path: Path, seed: int) -> Suggestion:
     TrainingError
         If there are too few cells.
     """
-    return suggest_number([store for _, store in _stores(OutputFolder(out_path))], load_recipe("default").gan, seed)
+    stores = [store for _, store in stores_of(OutputFolder(out_path))]
+    return suggest_number(stores, load_recipe("default").gan, seed)
 
 
 def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) -> int:
@@ -217,7 +220,7 @@ def export(out_path: Path, kind: str, options: ExportOptions, report: Reporter) 
         raise UsageError(f"is no finished slide of {out.path.name}", "name one of its folders", f"--only {unknown[0]}")
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
-    for folder, store in _stores(out):
+    for folder, store in stores_of(out):
         if options.only and folder.slide_id not in options.only:
             continue
         for path in write_export(kind, Exported(folder, store, model, class_names(out, model), options)):
@@ -229,7 +232,7 @@ def report(out_path: Path, report: Reporter) -> int:
     """Rebuild the page of every slide of an output, and that of its cohort."""
     out = OutputFolder(out_path)
     model = load(out.model) if out.model.is_file() else None
-    for slide, store in _stores(out):
+    for slide, store in stores_of(out):
         write_report(slide.tables[2], store, slide.facts(), model, class_names(out, model))
         report.say(f"{slide.slide_id}: report.html")
     renew_page(out, model, class_names(out, model, report))
@@ -249,24 +252,11 @@ def _known(out: OutputFolder, settings: Settings, *, shipped: bool) -> Model | N
     return known
 
 
-def _model_of(out: OutputFolder) -> Model:
-    """The model behind the labels of an output.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
-    if not out.model.is_file():
-        raise UsageError("holds no labels", "run `wsipipe label` on it first", out.path.name)
-    return load(out.model)
-
-
 def _label_all(out: OutputFolder, model: Model | None, settings: Settings, report: Reporter) -> int:
     """Label what is not labelled yet, and bring every table up to date; one process at a time."""
     with out.writing(report.say):
         done = []  # another run may finish a slide meanwhile, and will add it
-        for folder, store in _stores(out):
+        for folder, store in stores_of(out):
             if model is not None:
                 label_store(store, model, settings, report)
             write_tables(out, folder, store, model)
@@ -282,19 +272,3 @@ def _show_training(out: OutputFolder, model: Model | None) -> None:
     """The page of the model's training, where that was done here."""
     if model is not None and model.facts.get("origin") == TRAINED:
         write_training_page(out.training_page, model, out.path.resolve().name, class_names(out, model))
-
-
-def _stores(out: OutputFolder) -> Iterator[tuple[SlideFolder, CellStore]]:
-    """Every finished slide of an output, by slide_id.
-
-    Raises
-    ------
-    StoreError
-        If there is none.
-    """
-    finished = out.finished()
-    if not finished:
-        raise StoreError(
-            "holds no finished slide", "run `wsipipe segment` or `wsipipe run` into it first", out.path.name
-        )
-    yield from ((folder, CellStore(folder.store)) for folder in finished)
