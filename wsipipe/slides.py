@@ -79,8 +79,9 @@ def segment_all(
                 failed[slide_id] = (path, failure)
     for slide_id, (_, failure) in failed.items():
         report.fail(str(failure.of(slide_id)))
-    with out.writing(report.say):  # other runs into the folder have failures, too
-        record_failures(out, failed, [folder.slide_id for folder in done])
+    if failed or out.failures.is_file():
+        with out.writing(report.say):  # other runs into the folder have failures, too
+            record_failures(out, failed, [folder.slide_id for folder in done])
     return done, 1 if failed else 0
 
 
