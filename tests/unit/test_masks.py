@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsipipe.errors import UsageError
 from wsipipe.export.masks import PNG_MAX_CELLS, write_mask_png
 from wsipipe.image.label_image import label_image, paint_labels
 from wsipipe.image.morphology import measure
@@ -99,3 +101,19 @@ def test_points_with_and_without_classes(tmp_path):
     assert points.classes.tolist() == ["lymphocyte"]
     (tmp_path / "b.csv").write_text("x_px,y_px\n")
     assert read_points(tmp_path / "b.csv").xy.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('x,y,class\n1,2,"a\n3,4,b\n', r"\(line 2: a quote is opened and never closed"),
+        ("a,b\n1,2\n", "no columns x and y"),
+        ("", "no columns x and y"),
+        ("x,y\n1\n", "KeyError"),
+        ("x,y\n1,two\n", "could not convert"),
+    ],
+)
+def test_what_is_no_list_of_points_is_refused(tmp_path, text, why):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UsageError, match=f"is no list of points .*{why}"):
+        read_points(tmp_path / "a.csv")

@@ -1,7 +1,6 @@
 """Ground truth as labs keep it: instance masks and point lists, matched to slides by name."""
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from wsipipe.csvtext import csv_delimiter
+from wsipipe.csvtext import csv_delimiter, csv_lines
 from wsipipe.errors import UsageError, told
 
 OME_ZARR = ".ome.zarr"
@@ -107,17 +106,16 @@ def read_points(path: Path) -> Points:
     """
     try:
         text = path.read_text("utf-8-sig")  # spreadsheets write a byte order mark
-        delimiter = csv_delimiter(text)
-        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        names = rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or []]
+        lines = csv_lines(text)
+        names = [name.strip().lower() for name in next(lines, (1, [""]))[1]]
         x, y = ("x_px", "y_px") if "x_px" in names else ("x", "y")
-        known = {x, y} <= set(names)
-        point = "," if delimiter == ";" else "."  # where a comma begins the decimals, fields end with a semicolon
-        places = rows if known else ()
-        found = [(*(float(row[n].replace(point, ".")) for n in (x, y)), row.get("class") or "") for row in places]
-    except (OSError, TypeError, ValueError, AttributeError, csv.Error) as error:
-        raise UsageError(f"is no list of points ({told(error)})", _POINTS, path.name) from error
-    if not known:
-        raise UsageError("is no list of points (no columns x and y)", _POINTS, path.name)  # rows or not
+        point = "," if csv_delimiter(text) == ";" else "."  # where a comma begins the decimals, a semicolon ends fields
+        rows = (dict(zip(names, row, strict=False)) for _, row in lines) if {x, y} <= set(names) else None
+        found = [(*(float(row[n].replace(point, ".")) for n in (x, y)), row.get("class", "")) for row in rows or ()]
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        why = str(error) if isinstance(error, csv.Error) else told(error)
+        raise UsageError(f"is no list of points ({why})", _POINTS, path.name) from error
+    if rows is None:
+        raise UsageError("is no list of points (no columns x and y)", _POINTS, path.name)
     xy = np.array([(px, py) for px, py, _ in found], np.float64).reshape(-1, 2)
     return Points(xy, np.array([name for _, _, name in found], np.str_))
