@@ -21,7 +21,6 @@ from wsipipe.gan.asking import Look, arithmetic
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import check_patches, feed, looking, readers, weigh
-from wsipipe.gan.slide import slide_of
 from wsipipe.image.texture import TEXTURES, textures
 from wsipipe.io.store import CellStore
 from wsipipe.io.store_writer import Rows
@@ -69,7 +68,7 @@ class Sight:
         about = None
         if self._texture is not None:
             about = describe(measured_in(store), self._texture, nearest_in(store))
-        found = weigh(self._model, self._seen, about, slide_of(self._model, self._seen, about))
+        found = weigh(self._model, self._seen, about)
         expected, profile = tuple(found.expected.tolist()), tuple(map(tuple, found.profile.tolist()))
         computed = f"{device}, {arithmetic(self._model, device)}"
         store.write_labels(Labels(self._model.hash, found.classes, found.confidence, expected, profile, computed))

@@ -34,7 +34,6 @@ from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.criteria import criteria
 from wsipipe.gan.device import pick_device
 from wsipipe.gan.label import label
-from wsipipe.gan.slide import USUAL
 from wsipipe.gan.train import train
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
@@ -93,7 +92,7 @@ FULL_WIDTH = f"recipe paper, {FULL_WIDTH_STEPS} steps"
 """At 128 channels this is what fits without a GPU; the recipe asks for 10 000."""
 PAPERS = (
     "lambda_real", "lambda_teach", "lambda_measure", "coherence", "describe", "learned_prior", "standardize", "augment",
-    "pooling", "average", "anneal", "spread", "adapt",
+    "pooling", "average", "anneal", "spread",
 )  # fmt: skip
 """Settings that the paper's objective has as published."""
 
@@ -145,11 +144,10 @@ def joined(images: list[Labelled], which: list[int]) -> tuple[CellData, NDArray[
 
 
 def labelled(model: Model, images: list[Labelled], which: list[int], device: str = "cpu") -> NDArray[np.uint8]:
-    """Classes of the cells of some images under a model, each image by itself as a slide is."""
-    found = [images[i] for i in which]
-    return np.concatenate(
-        [label(model, i.cells.patches, device=device, threads=1, described=i.described)[0] for i in found]
-    )
+    """Classes of the cells of some images under a model."""
+    cells, _ = joined(images, which)
+    described = np.concatenate([images[i].described for i in which])
+    return label(model, cells.patches, device=device, threads=1, described=described)[0]
 
 
 def scored(truth: NDArray[np.str_], classes: NDArray[Any]) -> dict[str, float]:
@@ -157,18 +155,6 @@ def scored(truth: NDArray[np.str_], classes: NDArray[Any]) -> dict[str, float]:
     known = ~np.isin(truth, UNKNOWN)
     scores = cluster_scores(truth[known], classes[known])
     return {"ami": scores.ami, "ari": scores.ari, "purity": scores.purity}
-
-
-def both_ways(what: str, model: Model, images: list[Labelled], held: list[int], device: str) -> dict[str, Any]:
-    """Scores of a model and, if it gets used to slides, of the same where every cell is judged by itself."""
-    _, truth = joined(images, held)
-    found = {what: scored(truth, labelled(model, images, held, device))}
-    if model.config.adapt:
-        config = dataclasses.replace(model.config, adapt=False)
-        tensors = {name: tensor for name, tensor in model.tensors.items() if name.split(".")[1] not in USUAL}
-        still = dataclasses.replace(model, config=config, tensors=tensors)
-        found[f"{what}, every cell by itself"] = scored(truth, labelled(still, images, held, device))
-    return found
 
 
 def by_labels(images: list[Labelled], tuned: list[int], held: list[int], seed: int) -> NDArray[np.str_]:
@@ -192,7 +178,8 @@ def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int, de
     if what == LABELS:
         return {LABELS: scored(truth, by_labels(images, tuned, held, seed))}
     if what == "shipped":
-        return both_ways("shipped", load_model("default"), images, held, device)
+        classes = labelled(load_model("default"), images, held, device)
+        return {"shipped": scored(truth, classes)}
     config = dataclasses.replace(variants()[what], classes=k)
     drawn: Drawn = draw_cells([images[i].store for i in sorted(tuned)], config, seed, Path())
     start = load_model(config.start) if config.start != "random" else None
@@ -206,10 +193,13 @@ def one_run(what: str, images: list[Labelled], split: int, seed: int, k: int, de
         start=start,
     )
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    classes = labelled(model, images, held, device)
+    shares = np.bincount(classes, minlength=k) / len(classes)
     unseen = draw_cells([images[i].store for i in sorted(held)], config, seed, Path())
     return {
-        **both_ways(what, model, images, held, device),
+        what: scored(truth, classes),
         "criteria": criteria(model, unseen.patches, unseen.described),
+        "shares": shares.round(4).tolist(),
         "wall_s": round(seconds, 1),
         "cpu_s": round(cpu, 1),
     }

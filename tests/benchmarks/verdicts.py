@@ -36,7 +36,6 @@ from wsipipe.describing import describe_store, nearest_in
 from wsipipe.gan.checkpoint import Model, load
 from wsipipe.gan.label import looking
 from wsipipe.gan.opinions import fused
-from wsipipe.gan.slide import slide_of
 from wsipipe.io.output import OutputFolder
 from wsipipe.io.store import CellStore
 from wsipipe.io.verdict_files import names_of, read_labels
@@ -183,21 +182,14 @@ class Cohort:
 
     def probabilities(self, model: Model) -> Rows:
         """Q's answer to every cell, (cells, k): what labels, expected shares and profiles are made of."""
-        answers = []
         with looking(model, "cpu", THREADS, alone=False) as look:
-            for store in self.stores:
-                seen, about = look(np.asarray(store.patches[:])), self.described_in(store)
-                answers.append(np.exp(fused(model, seen, about, slide_of(model, seen, about))))
-        return np.concatenate(answers)
+            seen = [look(np.asarray(store.patches[:])) for store in self.stores]
+        return np.exp(fused(model, np.concatenate(seen), self.described()))
 
     def described(self) -> Rows:
         """Descriptions of all cells."""
-        return np.concatenate([self.described_in(store) for store in self.stores])
-
-    @staticmethod
-    def described_in(store: CellStore) -> Rows:
-        """Descriptions of the cells of one picture."""
-        return describe_store(store, nearest_in(store), np.arange(len(store)))
+        every = [describe_store(store, nearest_in(store), np.arange(len(store))) for store in self.stores]
+        return np.concatenate(every)
 
     def summed(self, weights: Rows, kept: NDArray[np.intp] | slice = slice(None)) -> Rows:
         """Cells of each class on each slide, every cell by its weights (cells, k)."""

@@ -120,12 +120,6 @@ def test_what_is_no_stain_vector_is_named_with_all_other_faults(vector):
     assert "stain.method must be one of" in str(caught.value)
 
 
-def test_getting_used_to_slides_without_descriptions_is_refused_before_any_work():
-    with pytest.raises(RecipeError, match=r"gan\.adapt needs gan\.describe: correct the recipe"):
-        parse_recipe({"gan": {"adapt": True}})
-    assert parse_recipe({"gan": {"adapt": True, "describe": True}}).gan.adapt
-
-
 def test_tiling_and_training_change_no_store():
     recipe = Recipe()
     other = parse_recipe({"tiling": {"tile_px": 256}, "gan": {"classes": 9}, "proportions": {"min_cells": 1}})

@@ -57,9 +57,6 @@ class GanConfig:
     """In that mixture, power of a cell's neighbours in its prior; 0 looks at each cell alone."""
     describe: bool = False
     """Q also weighs a description of the cell: measurements, contrast, neighbours. False is the paper, patches only."""
-    adapt: bool = False
-    """Q gets used to each slide before it labels its cells: shares of the classes there, and staining. False is the
-    paper, every cell by itself. Needs `describe`."""
     learned_prior: bool = False
     """G draws classes as often as Q finds them in real cells; false draws all alike, as the paper does."""
     average: float = number(0.0, 0.0, 0.99999)

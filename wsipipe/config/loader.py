@@ -34,8 +34,6 @@ def parse_recipe(data: dict[str, Any], source: str = "recipe") -> Recipe:
     recipe = typing.cast("Recipe", _parse(Recipe, data, "", faults))
     if _sine(recipe.stain.stain_1, recipe.stain.stain_2) < LEAST_SEPARATION:
         faults.append("stain.stain_1 and stain.stain_2 are the same stain")
-    if recipe.gan.adapt and not recipe.gan.describe:
-        faults.append("gan.adapt needs gan.describe")
     if faults:
         raise RecipeError("; ".join(faults), "correct the recipe", source)
     return recipe

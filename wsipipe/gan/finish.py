@@ -1,4 +1,4 @@
-"""What a trained model is told of its own cells: order of its classes, how sure it may be, what is usual for each."""
+"""What a trained model is told of its cells: order and shares of its classes, how sure it may be, how good it is."""
 
 import dataclasses
 
@@ -14,7 +14,6 @@ from wsipipe.gan.mixture import Described
 from wsipipe.gan.opinions import known
 from wsipipe.gan.parts import PARTS
 from wsipipe.gan.sharpness import sharpness
-from wsipipe.gan.slide import USUAL, usual
 
 RARE = 0.005
 """A class with a smaller share of the training cells counts as empty."""
@@ -44,17 +43,10 @@ def finished(model: Model, cells: NDArray[np.uint8], described: Described | None
         return model
     seen, (rows, some) = seen[:, order], judged(described)
     if about is not None:
-        model = _with(model, sharpness=sharpness(known(model, some.values), seen[rows].astype(np.float64)))
-    if model.config.adapt and about is not None:
-        model = _with(model, **dict(zip(USUAL, usual(model, seen, about), strict=True)))
+        power = sharpness(known(model, some.values), seen[rows].astype(np.float64))
+        model = dataclasses.replace(model, tensors={**model.tensors, "critic.sharpness": torch.tensor(power).float()})
     found = {name: round(value, 4) for name, value in criteria(model, cells[rows], some).items()}
     return dataclasses.replace(model, facts={**model.facts, "criteria": found})
-
-
-def _with(model: Model, **buffers: float | NDArray[np.float64]) -> Model:
-    """The model with some of the critic's buffers filled."""
-    found = {f"critic.{name}": torch.as_tensor(value, dtype=torch.float32) for name, value in buffers.items()}
-    return dataclasses.replace(model, tensors={**model.tensors, **found})
 
 
 def _reordered(model: Model, order: Tensor) -> dict[str, Tensor]:

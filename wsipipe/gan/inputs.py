@@ -52,10 +52,8 @@ def lessons_of(described: Described | None, config: GanConfig, count: int, seed:
     Raises
     ------
     TrainingError
-        If the settings ask for descriptions and there is not one for every cell, or they contradict one another.
+        If the settings ask for descriptions and there is not one for every cell.
     """
-    if config.adapt and not config.describe:
-        raise TrainingError("gan.adapt needs gan.describe", "set both to true, or neither")
     if max(config.lambda_measure, config.lambda_teach, config.describe, config.checks) <= 0:
         return None
     if described is None or described.values.shape != (count, len(DESCRIPTION)):

@@ -12,8 +12,7 @@ from wsipipe.errors import ModelError
 from wsipipe.gan.asking import Look, arithmetic, asking, pool
 from wsipipe.gan.checkpoint import Model
 from wsipipe.gan.nets import Critic
-from wsipipe.gan.opinions import Floats, Slide, fused
-from wsipipe.gan.slide import slide_of
+from wsipipe.gan.opinions import Floats, fused
 from wsipipe.records import DESCRIPTION
 
 SLICE = 8192
@@ -41,7 +40,7 @@ def label(
     described: NDArray[np.floating] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Labelled:
-    """Label the cells of a slide: `looking` at their patches, then `weigh`.
+    """Label cells: `looking` at their patches, then `weigh`.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def label(
         msg = f"{described.shape} descriptions for {len(patches)} patches"
         raise ValueError(msg)
     seen = seen_in(model, patches, device=device, threads=threads, alone=described is None, progress=progress)
-    weighed = weigh(model, seen, described, slide_of(model, seen, described))
+    weighed = weigh(model, seen, described)
     return weighed.classes, weighed.confidence
 
 
@@ -197,12 +196,7 @@ class Weighed:
     profile: Floats
 
 
-def weigh(
-    model: Model,
-    seen: NDArray[np.float32],
-    described: NDArray[np.floating] | None = None,
-    slide: Slide | None = None,
-) -> Weighed:
+def weigh(model: Model, seen: NDArray[np.float32], described: NDArray[np.floating] | None = None) -> Weighed:
     """Classes from what Q sees in patches and, where the model weighs them, from descriptions of the cells.
 
     Parameters
@@ -211,15 +205,13 @@ def weigh(
     seen : float32 (n, k)
         Log-probabilities, as `looking` gives them.
     described : floating, (n, len(DESCRIPTION)), optional
-    slide : Slide, optional
-        What `slide_of` found on the cells' slide.
     """
     classes, confidence = np.empty(len(seen), np.uint8), np.empty(len(seen), np.float32)
     about = np.zeros((len(seen), 0)) if described is None else described.astype(np.float64, copy=False)
     expected, summed = np.zeros(seen.shape[1]), np.zeros((seen.shape[1], about.shape[1]))
     for start in range(0, len(seen), WEIGHED_ROWS):
         rows = slice(start, start + WEIGHED_ROWS)
-        both = fused(model, seen[rows], None if described is None else described[rows], slide)
+        both = fused(model, seen[rows], None if described is None else described[rows])
         classes[rows] = both.argmax(1)
         confidence[rows] = np.exp(np.minimum(both.max(1), 0.0))
         probability = np.exp(both)

@@ -66,11 +66,6 @@ class Critic(nn.Module):
         self.described = nn.Linear(len(DESCRIPTION), config.classes) if config.describe else None
         if config.describe:
             self.register_buffer("sharpness", torch.ones(()))  # of Q's answers: see `gan.sharpness`
-        if config.describe and config.adapt:  # see `gan.slide`
-            k = config.classes
-            self.register_buffer("usual_share", torch.full((k,), 1.0 / k))
-            self.register_buffer("usual_seen", torch.zeros(k, k))
-            self.register_buffer("usual_known", torch.zeros(k, k))
 
     def features(self, patches: Tensor) -> Tensor:
         """Features (n, n_features) of patches (n, 3, s, s) in [-1, 1]."""
