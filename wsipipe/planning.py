@@ -129,11 +129,15 @@ def plan_slide(slide: Slide, path: Path, settings: Settings, given: NDArray[np.f
 
 def _on_glass(rgb: NDArray[np.uint8], box: Box, tissue: Tissue, mask_px: float) -> NDArray[np.uint8]:
     """A block without ink and without the black border around the scan, which would be taken for stain."""
-    row = ((np.arange(box.y, box.bottom) + 0.5) / mask_px).astype(np.intp)
-    column = ((np.arange(box.x, box.right) + 0.5) / mask_px).astype(np.intp)
     height, width = tissue.mask.shape
-    at = np.ix_(np.minimum(row, height - 1), np.minimum(column, width - 1))
-    return np.where((tissue.border | tissue.ink)[at][..., None], np.round(tissue.white).astype(np.uint8), rgb)
+    row = np.minimum(((np.arange(box.y, box.bottom) + 0.5) / mask_px).astype(np.intp), height - 1)
+    column = np.minimum(((np.arange(box.x, box.right) + 0.5) / mask_px).astype(np.intp), width - 1)
+    here = slice(row[0], row[-1] + 1), slice(column[0], column[-1] + 1)
+    covered = tissue.border[here] | tissue.ink[here]
+    if not covered.any():
+        return rgb
+    at = np.ix_(row - row[0], column - column[0])
+    return np.where(covered[at][..., None], np.round(tissue.white).astype(np.uint8), rgb)
 
 
 def _is_fold(slide: Slide, fold: Fold, overview: Grid, grid: Grid, white: tuple[float, float, float]) -> bool:
