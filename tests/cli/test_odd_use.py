@@ -110,11 +110,20 @@ def test_what_cannot_be_written_is_told_before_hours_of_work(finished: Path, tmp
 def test_a_variable_that_is_not_set_is_no_place(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     slide = write_tiny_slide(tmp_path, "s.tiff")
-    for call in (("run", slide, "-o", ""), ("run", "", "-o", "out"), ("batch", "", "-o", "out"), ("doctor", "")):
+    out = tmp_path / "out"
+    out.mkdir()
+    calls = [
+        ("run", slide, "-o", ""),
+        ("run", "", "-o", "out"),
+        ("batch", "", "-o", "out"),
+        ("doctor", ""),
+        ("info", ""),
+    ]
+    for call in (*calls, ("train", out, "--model-out", "", "--overwrite")):
         code, _, err = wsipipe(capsys, *call)
         assert code == 2
         assert "it is empty, as a variable of the shell that was never set: see `wsipipe" in err
-    assert [path.name for path in tmp_path.iterdir()] == ["s.tiff"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["out", "s.tiff"]
 
 
 def test_tables_without_a_model_say_what_is_missing(tmp_path: Path, capsys) -> None:

@@ -120,7 +120,7 @@ def fit(
 @command.command("predict")
 @_PROPORTIONS
 @click.option("--classifier", required=True, type=_FILE, metavar="FILE", help="A classifier.json of `classify fit`.")
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="CSV",
+@click.option("-o", "--out", required=True, type=Place(path_type=Path, dir_okay=False), metavar="CSV",
               callback=new_file, help="Where to write the verdicts.")  # fmt: skip
 @options("debug")
 def predict(proportions: Path, classifier: Path, out: Path, debug: bool) -> int:  # noqa: ARG001

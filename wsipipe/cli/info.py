@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from wsipipe.cli.options import options
+from wsipipe.cli.options import Place, options
 from wsipipe.errors import WsipipeError
 
 
 @click.command("info", short_help="Print metadata of SLIDE, and problems if there are any.")
-@click.argument("slide", type=click.Path(path_type=Path), metavar="SLIDE")
+@click.argument("slide", type=Place(path_type=Path), metavar="SLIDE")
 @options("mpp", "debug")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def command(slide: Path, mpp: float | None, debug: bool, as_json: bool) -> int:  # noqa: ARG001

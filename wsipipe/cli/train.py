@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from wsipipe.cli.console import Console
-from wsipipe.cli.options import FOLDER, new_file, options, settings
+from wsipipe.cli.options import FOLDER, Place, new_file, options, settings
 
 
 @click.command("train")
 @click.argument("outs", nargs=-1, required=True, type=FOLDER, metavar="OUT...")
-@click.option("--model-out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+@click.option("--model-out", required=True, type=Place(path_type=Path, dir_okay=False), metavar="FILE",
               callback=new_file, help="Where to write the model (.safetensors).")  # fmt: skip
 @options("recipe", "classes", "device", "seed", "overwrite", "debug")
 def command(outs: tuple[Path, ...], model_out: Path, **chosen: Any) -> int:
