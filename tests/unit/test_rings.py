@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.cells import random_cells
 from wsipipe.export.geojson import cells_geojson
-from wsipipe.export.rings import closed_rings, simple_rings
+from wsipipe.export.rings import MOST_RINGS, closed_rings, simple_rings
 from wsipipe.export.rows import LabelledCells
 from wsipipe.image.morphology import measure
 from wsipipe.image.outlines import draw
@@ -95,6 +95,14 @@ def test_no_ring_is_touched_that_is_valid_already() -> None:
         np.testing.assert_array_equal(one, other)
     for one, other in zip(simple_rings(Cells.empty(8)), closed_rings(Cells.empty(8)), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_last_of_as_many_rings_as_may_be_is_looked_at_too() -> None:
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+    rings = rings_of(cells_of([square] * (MOST_RINGS - 1) + outlines_of(TOUCHING)[:1]))
+    assert shapely.is_valid(shapely.Polygon(rings[-1]))
+    with pytest.raises(ValueError, match="32769 rings at once"):
+        simple_rings(cells_of([square] * (MOST_RINGS + 1)))
 
 
 def test_every_feature_of_the_file_is_valid(tmp_path: Path) -> None:

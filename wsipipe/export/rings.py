@@ -9,6 +9,9 @@ from wsipipe.records import Cells
 DECIMALS = 2
 """Of the coordinates in files."""
 
+MOST_RINGS = 1 << 15
+"""That `simple_rings` takes at once."""
+
 _CUT_PX = 0.25
 """How far from a corner a ring is cut off where it touches itself: no centre of a pixel is that near."""
 
@@ -45,9 +48,13 @@ def simple_rings(cells: Cells, *, given: bool = False) -> tuple[NDArray[np.float
     Parameters
     ----------
     cells : Cells
+        At most MOST_RINGS.
     given : bool
         Whether the user brought the outlines: then all are looked at, which takes ten times as long.
     """
+    if len(cells) > MOST_RINGS:
+        msg = f"{len(cells)} rings at once, more than {MOST_RINGS}"
+        raise ValueError(msg)
     xy, offset = closed_rings(cells)
     bad = _invalid(xy, offset, every=given)
     if not len(bad):
@@ -74,7 +81,7 @@ def _invalid(xy: NDArray[np.float32], offset: NDArray[np.int64], *, every: bool)
     slanted[last[:-1]] = False
     suspect[index[:-1][slanted]] = True
     near = ((xy - np.repeat(xy[offset[:-1]], np.diff(offset), axis=0)) * 10**DECIMALS).astype(np.int64) + (1 << 23)
-    key = (index << 48) | (near[:, 0] << 24) | near[:, 1]  # of 15 bits and twice 24
+    key = (index << 48) | (near[:, 0] << 24) | near[:, 1]  # of 15 bits, MOST_RINGS, and twice 24
     key[last] = ~index[last]  # the first vertex again
     key.sort()
     suspect[key[1:][key[1:] == key[:-1]] >> 48] = True
