@@ -136,24 +136,25 @@ def test_tables_without_a_model_say_what_is_missing(tmp_path: Path, capsys) -> N
     )
 
 
+NO_SLIDE_IDS = [
+    ("proportions.csv.tiff", "'proportions.csv': a file of wsipipe's own is called so"),
+    (f"{'n' * 201}.tiff", f"'{'n' * 40}...': it is longer than 200 bytes"),
+    ("a\nb.tiff", r"'a\nb': it holds a slash, a line break or the like"),
+]
+HIDDEN = ("...tiff", "'..': it begins with a dot")
+"""`batch` does not look at hidden files."""
+
+
 @pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("proportions.csv.tiff", "'proportions.csv': a file of wsipipe's own is called so"),
-        ("...tiff", "'..': it begins with a dot"),
-        (f"{'n' * 201}.tiff", f"'{'n' * 40}...': it is longer than 200 bytes"),
-        ("a\nb.tiff", r"'a\nb': it holds a slash, a line break or the like"),
-    ],
+    ("command", "name", "why"),
+    [(command, *case) for case in NO_SLIDE_IDS for command in ("run", "batch")] + [("run", *HIDDEN)],
 )
-@pytest.mark.parametrize("command", ["run", "batch"])
 def test_a_file_whose_name_no_slide_can_have_harms_nothing(
     tmp_path: Path, capsys, command: str, name: str, why: str
 ) -> None:
     (tmp_path / "slides").mkdir()
     slide = write_tiny_slide(tmp_path / "slides", "s.tiff").rename(tmp_path / "slides" / name)
     source = slide if command == "run" else slide.parent
-    if command == "batch" and name.startswith("."):
-        pytest.skip("hidden files are not looked at")
     out = tmp_path / "kept" / "out"
     (out / "notes").mkdir(parents=True)
     code, _, err = wsipipe(capsys, command, source, "-o", out, "--overwrite", *ONE_WORKER)

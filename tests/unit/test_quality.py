@@ -134,6 +134,6 @@ def test_tiles_change_nothing(tmp_path: Path) -> None:
 def test_recipes_are_checked() -> None:
     with pytest.raises(RecipeError, match=r"quality\.least_detail must be between"):
         parse_recipe({"quality": {"least_detail": 2.0}})
-    with pytest.raises(RecipeError, match=r"quality\.leave_out_pen must be bool"):
+    with pytest.raises(RecipeError, match=r"quality\.leave_out_pen must be true or false"):
         parse_recipe({"quality": {"leave_out_pen": 1}})
     assert "quality" in RECIPE.segment_dict()
