@@ -22,7 +22,8 @@ WORKERS_S = 60
 _NOWHERE = "127.0.0.1:0"
 """Where those listen: on this machine only, at a free port."""
 
-_NO_SPILL = {
+_SETTINGS = {
+    "distributed.worker.profile.enabled": False,  # keeps what every thread did for an hour: 0.3 MB a second
     "distributed.worker.memory.target": False,  # what tasks hold cannot be spilled
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -54,7 +55,7 @@ def processes(count: int) -> Any:
             preload=["wsipipe.parallel.settle"],
         )
 
-    with dask.config.set({**_NO_SPILL, "distributed.scheduler.allowed-failures": 0}), _no_network_needed():
+    with dask.config.set({**_SETTINGS, "distributed.scheduler.allowed-failures": 0}), _no_network_needed():
         return Client(_deaf_to_ctrl_c(started), set_as_default=False)
 
 
