@@ -20,7 +20,7 @@ from wsipipe.errors import (
 )
 from wsipipe.given import check_nuclei, read_given
 from wsipipe.io.file_names import id_fault, name_fault, no_name, shown
-from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, path_hash, record_failures
+from wsipipe.io.output import OutputFolder, SlideFolder, name_slides, record_failures, told_apart
 from wsipipe.io.slide import fingerprint, open_slide
 from wsipipe.labeller import Labelling
 from wsipipe.parallel import DIED, Mapper, Pool
@@ -101,10 +101,10 @@ def _named(slides: Sequence[Path], out: OutputFolder, failed: dict[str, tuple[Pa
     names = dict(zip(name_slides(readable, readable.values(), out), readable, strict=True))
     for slide_id in [name for name in names if id_fault(name)]:
         path = names.pop(slide_id)
-        failed[f"slide-{path_hash(path)[:8]}"] = (path, no_name(slide_id))
+        failed[told_apart("slide", path)] = (path, no_name(slide_id))
     for path, fault in faults.items():
         stem = shown(path).stem  # which another file may have, too
-        failed[f"{stem}-{path_hash(path)[:8]}" if stem in {*names, *failed} else stem] = (path, fault)
+        failed[told_apart(stem, path) if stem in {*names, *failed} else stem] = (path, fault)
     return names
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from wsipipe.errors import SlideError
 from wsipipe.io.cohort_table import Entry
 from wsipipe.io.file_names import id_fault, no_name
-from wsipipe.io.output import OutputFolder, name_slides, path_hash
+from wsipipe.io.output import OutputFolder, name_slides, told_apart
 
 
 def named(
@@ -24,9 +24,9 @@ def named(
         unique = name
         if name in owner:
             fault = SlideError(f"has the slide_id of {owner[name].given}", "give each its own slide_id in the table")
-            unique = f"{name}-{path_hash(entry.path)[:8]}"
+            unique = told_apart(name, entry.path)
         elif id_fault(name):
             fault = no_name(name)
-            unique = f"slide-{path_hash(entry.path)[:8]}"
+            unique = told_apart("slide", entry.path)
         owner[unique] = entry
         yield unique, entry, fault

@@ -234,6 +234,11 @@ def path_hash(path: Path) -> str:
     return hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def told_apart(name: str, path: Path) -> str:
+    """A slide_id for a file that cannot have this one: the same, and where the file lies."""
+    return f"{name}-{path_hash(path)[:8]}"
+
+
 def slide_digest(slide_id: str) -> str:
     """Hash by which a model remembers the slides it was trained on, so that it does not carry their names."""
     return hashlib.sha256(f"slide {slide_id}".encode()).hexdigest()[:16]
